@@ -1,0 +1,95 @@
+/* pg: the handle. See pg.h; what happens between pg_run and its outcome is in pg_chain.c. */
+#include "net/pg.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/pg_chain.h"
+
+static void pg_op_cancel(Op *op) {
+  PgOp *run = (PgOp *)op;
+  if (run->chain != NULL) pg_chain_cancel(run->chain);
+}
+
+static void pg_op_destroy(Op *op) {
+  PgOp *run = (PgOp *)op;
+  for (int i = 0; run->results != NULL && i < run->job->nstatements; i++) pg_result_fini(&run->results[i]);
+  free(run->results);
+  pg_stream_close(run->stream);
+  free(run->notices);
+  free(run->channel);
+  free(run->payload);
+  free(run->settled_by);
+  pg_job_unref(run->job);
+  free(run);
+}
+
+static const OpClass pg_op_class = {"psql.run", pg_op_cancel, pg_op_destroy};
+
+Pg *pg_open(Loop *loop, const PgSource *source) {
+  Pg *pg = mem_alloc(sizeof *pg);
+  pg->loop = loop;
+  pg->source = *source;
+  pg->source.conninfo = NULL;
+  pg->conninfo = mem_strdup(source->conninfo);
+  return pg;
+}
+
+static void pg_drop_conninfo(Pg *pg) {
+  if (pg->conninfo != NULL) explicit_bzero(pg->conninfo, strlen(pg->conninfo));
+  free(pg->conninfo);
+  pg->conninfo = NULL;
+}
+
+/* Whatever still uses the connection is ended first. */
+static void pg_disconnect(Pg *pg, const char *why) {
+  if (pg->stream != NULL) pg_stream_orphan(pg->stream);
+  pg->stream = NULL;
+  if (pg->chain != NULL) pg_chain_abandon(pg->chain, why);
+  pg_conn_close(pg->conn);
+  pg->conn = NULL;
+}
+
+void pg_close(Pg *pg) {
+  if (pg == NULL) return;
+  pg_disconnect(pg, "the handle was closed");
+  pg_drop_conninfo(pg);
+  free(pg);
+}
+
+void pg_rebind(Pg *pg) {
+  pg_disconnect(pg, "the handle was rebound");
+  if (pg->source.provide != NULL) pg_drop_conninfo(pg);
+  pg->known = false;
+  memset(&pg->identity, 0, sizeof pg->identity);
+}
+
+bool pg_busy(const Pg *pg) {
+  if (pg->chain != NULL && !pg_chain_is_stale(pg->chain)) return true;
+  return pg_streaming(pg);
+}
+
+bool pg_streaming(const Pg *pg) { return pg->stream != NULL && !pg_stream_is_draining(pg->stream); }
+
+const PgIdentity *pg_identity(const Pg *pg) { return pg->known ? &pg->identity : NULL; }
+
+PgOp *pg_run(Pg *pg, PgJob *job, int64_t timeout_ms, const char *deadline_name) {
+  PgOp *op = mem_alloc(sizeof *op);
+  op_init(&op->op, pg->loop, &pg_op_class);
+  op->job = pg_job_ref(job);
+  op_arm(&op->op, timeout_ms, deadline_name);
+  if (pg_busy(pg)) {
+    op_fail_code(&op->op, ERR_BUSY, "the handle is in use");
+    return op;
+  }
+  /* An operation that was given up while its server kept silent: its connection is of no use. */
+  if (pg->chain != NULL) pg_chain_abandon(pg->chain, "given up");
+  pg_chain_start(pg, op);
+  return op;
+}
+
+PgStream *pg_op_take_stream(PgOp *op) {
+  PgStream *stream = op->stream;
+  op->stream = NULL;
+  return stream;
+}

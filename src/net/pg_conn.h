@@ -1,0 +1,90 @@
+/* pg_conn: one connection to one server: connecting, sending a statement, reading what comes. Internal to net/pg*.
+ *
+ * A connection has at most one user at a time, who sends a statement and is handed its results. */
+#ifndef PGSH_NET_PG_CONN_H
+#define PGSH_NET_PG_CONN_H
+
+#include <libpq-fe.h>
+
+#include "loop/fdwatch.h"
+#include "loop/work.h"
+#include "net/pg.h"
+
+typedef struct PgConn PgConn;
+
+typedef struct PgConnUser {
+  /* A result, to be cleared by the receiver; NULL: the statement has ended and another may be sent. Never called from inside
+   * pg_conn_send. The connection may be closed from here. */
+  void (*on_result)(void *arg, PGresult *res);
+  /* The connection is gone: close it. Comes instead of on_result(NULL), once. */
+  void (*on_lost)(void *arg);
+  /* A notification (pg_conn_listen); may be NULL. To be freed with PQfreemem. */
+  void (*on_notify)(void *arg, PGnotify *notify);
+} PgConnUser;
+
+struct PgConn {
+  Loop *loop;
+  PGconn *pg;
+  FdWatch *watch;
+  PgIdentity identity;
+  Buf notices; /* one a line, bounded */
+  /* private */
+  const PgConnUser *user;
+  void *arg;
+  Deferred deferred; /* on_lost after a send that failed */
+  bool waiting;      /* a statement is on its way */
+  bool listening;    /* waits for a notification */
+  bool paused;       /* its rows are not wanted yet */
+  bool lost, pumping, closed;
+};
+
+/* ---- connecting ---- */
+
+typedef struct PgConnectOp PgConnectOp;
+
+/* Connect and find out who answers. timeout_ms > 0. The returned Op is armed; the caller holds one reference. */
+PgConnectOp *pg_connect_start(Loop *loop, const char *conninfo, int64_t timeout_ms);
+Op *pg_connect_op(PgConnectOp *connect);
+/* After it succeeded: the connection, once; owned by the caller. */
+PgConn *pg_connect_take(PgConnectOp *connect);
+
+/* ---- a connection ---- */
+
+PgConn *pg_conn_new(Loop *loop, PGconn *pg); /* takes over a connected pg */
+void pg_conn_close(PgConn *conn);            /* NULL is fine; safe inside a callback of its own */
+void pg_conn_use(PgConn *conn, const PgConnUser *user, void *arg); /* user NULL: nobody */
+/* Is the idle connection still there? Reads what has come meanwhile. */
+bool pg_conn_alive(PgConn *conn);
+/* Send pgsh's own text by the simple protocol (no parameters, may hold several statements)… */
+void pg_conn_send_text(PgConn *conn, const char *sql);
+/* …or one statement by the extended protocol; its rows come one by one. */
+void pg_conn_send(PgConn *conn, const PgStatement *statement);
+void pg_conn_pause(PgConn *conn);
+void pg_conn_resume(PgConn *conn); /* results may be handed over before it returns */
+void pg_conn_listen(PgConn *conn, bool on);
+/* Ask the server to stop what it does, on the thread pool. NULL when that is impossible. */
+WorkOp *pg_conn_cancel(PgConn *conn);
+
+/* ---- errors (pg_error.c) ---- */
+
+/* Fill err from an error result. */
+void pg_error_from_result(Err *err, const PGresult *res, const PgJob *job);
+/* Fill err from a connection that failed (connecting). */
+void pg_error_from_connect(Err *err, const PGconn *pg);
+/* The last message of a lost connection in one line; appended to `out`. */
+void pg_error_line(Buf *out, const char *message);
+/* FATAL or PANIC: the server ends the connection. */
+bool pg_error_is_fatal(const PGresult *res);
+
+/* ---- rows (pg_rows.c) ---- */
+
+void pg_rows_describe(PgRows *rows, const PGresult *res); /* the columns, when not known yet */
+void pg_rows_append(PgRows *rows, const PGresult *res);
+void pg_result_fini(PgResult *result);
+
+/* ---- connection strings (pg_conninfo.c) ---- */
+
+/* connect_timeout of the conninfo or the environment; 0 when neither says. */
+int64_t pg_conninfo_timeout_ms(const char *conninfo);
+
+#endif

@@ -1,0 +1,80 @@
+/* pg_conninfo: what can be told from a connection string without connecting. */
+#include <libpq-fe.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/pg_conn.h"
+
+/* As libpq tells them apart for dbname: a bare word is a database's name. */
+static bool conninfo_is_string(const char *text) {
+  return strchr(text, '=') != NULL || strncmp(text, "postgres://", 11) == 0 || strncmp(text, "postgresql://", 13) == 0;
+}
+
+bool pg_conninfo_check(const char *conninfo, Err *err) {
+  if (!conninfo_is_string(conninfo)) return true;
+  char *why = NULL;
+  PQconninfoOption *options = PQconninfoParse(conninfo, &why);
+  bool ok = options != NULL;
+  if (ok)
+    PQconninfoFree(options);
+  else {
+    /* libpq's message quotes the part it could not read, which may be a piece of the password. */
+    err_set(err, ERR_USAGE, "the connection string cannot be parsed");
+    err_set_hint(err, "postgresql://user:password@host:port/dbname with everything special percent-encoded, "
+                      "or key=value pairs with values in single quotes");
+  }
+  PQfreemem(why);
+  return ok;
+}
+
+static const char *option_value(const PQconninfoOption *options, const char *keyword) {
+  for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+    if (strcmp(o->keyword, keyword) == 0) return o->val;
+  return NULL;
+}
+
+static const char *first_of(const char *a, const char *b, const char *c) {
+  if (a != NULL && *a != '\0') return a;
+  return b != NULL && *b != '\0' ? b : c;
+}
+
+static char *options_name(const PQconninfoOption *options) {
+  Buf name = {0};
+  const char *service = first_of(option_value(options, "service"), getenv("PGSERVICE"), NULL);
+  const char *host = first_of(option_value(options, "host"), option_value(options, "hostaddr"), NULL);
+  const char *dbname = first_of(option_value(options, "dbname"), service != NULL ? NULL : getenv("PGDATABASE"), NULL);
+  if (service != NULL && host == NULL) {
+    buf_printf(&name, "service %s", service);
+    if (dbname != NULL) buf_printf(&name, "/%s", dbname);
+    return buf_take(&name);
+  }
+  host = first_of(host, first_of(getenv("PGHOST"), getenv("PGHOSTADDR"), NULL), "local");
+  /* An '@' that was not percent-encoded puts the end of a password in front of the host. */
+  const char *at = strrchr(host, '@');
+  if (at != NULL) host = at + 1;
+  const char *port = first_of(option_value(options, "port"), getenv("PGPORT"), "5432");
+  buf_printf(&name, "%s:%s/%s", host, port, dbname != NULL ? dbname : "");
+  return buf_take(&name);
+}
+
+char *pg_conninfo_name(const char *conninfo) {
+  PQconninfoOption *options = NULL;
+  if (conninfo_is_string(conninfo)) options = PQconninfoParse(conninfo, NULL);
+  char *name;
+  if (options == NULL && *conninfo != '\0') {
+    PQconninfoOption bare[] = {{.keyword = (char *)"dbname", .val = (char *)conninfo}, {.keyword = NULL}};
+    name = options_name(bare);
+  } else {
+    name = options_name(options);
+  }
+  PQconninfoFree(options);
+  return name;
+}
+
+int64_t pg_conninfo_timeout_ms(const char *conninfo) {
+  PQconninfoOption *options = conninfo_is_string(conninfo) ? PQconninfoParse(conninfo, NULL) : NULL;
+  const char *value = first_of(option_value(options, "connect_timeout"), getenv("PGCONNECT_TIMEOUT"), "0");
+  int64_t seconds = strtoll(value, NULL, 10);
+  PQconninfoFree(options);
+  return seconds > 0 ? seconds * 1000 : 0;
+}

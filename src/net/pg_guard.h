@@ -1,0 +1,29 @@
+/* pg_guard: what a statement does, told from its text alone.
+ *
+ * A READ ONLY transaction stops every write to tables, but not the functions that act all the same (pg_terminate_backend,
+ * pg_promote, dblink, …) nor the statements that write elsewhere (COPY … TO PROGRAM). This is the list of them, and a
+ * tokenizer that finds them as the server's own lexer would: quotes, dollar quotes, nested comments, quoted and U& names.
+ * Pure: no allocation, no state; any bytes may be given. Assumes standard_conforming_strings = on, which pg_conn sees to. */
+#ifndef PGSH_NET_PG_GUARD_H
+#define PGSH_NET_PG_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PG_GUARD_NAME 64
+
+typedef enum PgGuard {
+  PG_GUARD_READ,      /* fit for a read */
+  PG_GUARD_EMPTY,     /* there is no statement */
+  PG_GUARD_STATEMENT, /* begins with something that is not a read; the name is its first word */
+  PG_GUARD_FUNCTION,  /* calls a function that acts; the name is the function's */
+  PG_GUARD_MANY,      /* more than one statement */
+  PG_GUARD_BROKEN,    /* an unterminated quote or comment, or a name that cannot be decoded */
+} PgGuard;
+
+/* May this be sent as a read? `name` gets what was found (cut to fit), else "". */
+PgGuard pg_guard_read(const char *sql, size_t len, char name[PG_GUARD_NAME]);
+/* Does it call a function whose effect a rollback does not take back? Looks into dollar quotes too (DO blocks). */
+bool pg_guard_acts(const char *sql, size_t len, char name[PG_GUARD_NAME]);
+
+#endif

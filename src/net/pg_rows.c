@@ -1,0 +1,116 @@
+/* pg_rows: result sets and jobs as plain memory. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/pg_conn.h"
+
+const char *pg_rows_cell(const PgRows *rows, size_t row, int column, size_t *len) {
+  const PgCell *cell = &rows->cells[row * (size_t)rows->ncolumns + (size_t)column];
+  if (cell->len < 0) return NULL;
+  if (len != NULL) *len = (size_t)cell->len;
+  return rows->data.data + cell->at;
+}
+
+size_t pg_rows_bytes(const PgRows *rows) {
+  return rows->data.len + rows->nrows * (size_t)rows->ncolumns * sizeof(PgCell);
+}
+
+void pg_rows_clear(PgRows *rows) {
+  rows->nrows = 0;
+  buf_clear(&rows->data);
+}
+
+void pg_rows_fini(PgRows *rows) {
+  for (int i = 0; i < rows->ncolumns; i++) free(rows->columns[i].name);
+  free(rows->columns);
+  free(rows->cells);
+  buf_fini(&rows->data);
+  memset(rows, 0, sizeof *rows);
+}
+
+void pg_rows_describe(PgRows *rows, const PGresult *res) {
+  int n = PQnfields(res);
+  if (rows->columns != NULL || n == 0) return;
+  rows->columns = mem_alloc((size_t)n * sizeof *rows->columns);
+  rows->ncolumns = n;
+  for (int i = 0; i < n; i++) {
+    rows->columns[i].name = mem_strdup(PQfname(res, i));
+    rows->columns[i].type = PQftype(res, i);
+  }
+}
+
+static void rows_append_cell(PgRows *rows, PgCell *cell, const PGresult *res, int row, int column) {
+  if (PQgetisnull(res, row, column)) {
+    cell->len = -1;
+    return;
+  }
+  cell->at = rows->data.len;
+  cell->len = PQgetlength(res, row, column);
+  buf_add(&rows->data, PQgetvalue(res, row, column), (size_t)cell->len);
+  buf_add_char(&rows->data, '\0'); /* numbers are parsed in place */
+}
+
+void pg_rows_append(PgRows *rows, const PGresult *res) {
+  int n = PQntuples(res);
+  for (int r = 0; r < n; r++) {
+    size_t used = rows->nrows * (size_t)rows->ncolumns, need = used + (size_t)rows->ncolumns;
+    if (need > rows->cells_cap) {
+      rows->cells_cap = need * 2;
+      rows->cells = mem_realloc(rows->cells, rows->cells_cap * sizeof *rows->cells);
+    }
+    for (int c = 0; c < rows->ncolumns; c++) rows_append_cell(rows, &rows->cells[used + (size_t)c], res, r, c);
+    rows->nrows++;
+  }
+}
+
+void pg_result_fini(PgResult *result) {
+  pg_rows_fini(&result->rows);
+  free(result->command);
+  result->command = NULL;
+}
+
+PgJob *pg_job_new(void) {
+  PgJob *job = mem_alloc(sizeof *job);
+  job->refs = 1;
+  job->read = true;
+  job->transaction = true;
+  return job;
+}
+
+PgStatement *pg_job_add(PgJob *job, const char *sql, int nparams) {
+  job->statements = mem_realloc(job->statements, (size_t)(job->nstatements + 1) * sizeof *job->statements);
+  PgStatement *statement = &job->statements[job->nstatements++];
+  memset(statement, 0, sizeof *statement);
+  statement->expect = -1;
+  statement->sql = mem_strdup(sql);
+  if (nparams > 0) statement->params = mem_alloc((size_t)nparams * sizeof *statement->params);
+  statement->nparams = nparams;
+  return statement;
+}
+
+void pg_statement_set(PgStatement *statement, int i, const char *value) {
+  free(statement->params[i]);
+  statement->params[i] = mem_strdup(value);
+}
+
+PgJob *pg_job_ref(PgJob *job) {
+  job->refs++;
+  return job;
+}
+
+static void statement_fini(PgStatement *statement) {
+  for (int i = 0; i < statement->nparams; i++) {
+    /* A parameter may be a secret. */
+    if (statement->params[i] != NULL) explicit_bzero(statement->params[i], strlen(statement->params[i]));
+    free(statement->params[i]);
+  }
+  free(statement->params);
+  free(statement->sql);
+}
+
+void pg_job_unref(PgJob *job) {
+  if (job == NULL || --job->refs > 0) return;
+  for (int i = 0; i < job->nstatements; i++) statement_fini(&job->statements[i]);
+  free(job->statements);
+  free(job);
+}

@@ -1,0 +1,63 @@
+/* pg_script: one job on one connection: BEGIN, the statements, COMMIT, and what to make of every way it can end. Internal to
+ * net/pg*. Not an Op: the handle (pg.c) has the Op, and may run several scripts for it. */
+#ifndef PGSH_NET_PG_SCRIPT_H
+#define PGSH_NET_PG_SCRIPT_H
+
+#include "net/pg_conn.h"
+
+typedef struct PgScript PgScript;
+
+typedef struct PgScriptEvents {
+  /* A stream has rows at hand and is paused until pg_script_resume. May be NULL. */
+  void (*on_batch)(void *arg);
+  /* It is over; the last call. err is empty on success and is the receiver's. May come inside pg_script_resume, not inside
+   * pg_script_start or pg_script_cancel. */
+  void (*on_done)(void *arg, Err *err);
+} PgScriptEvents;
+
+typedef enum PgPhase {
+  PHASE_BEGIN,
+  PHASE_STATEMENT,
+  PHASE_LISTEN, /* waits for a notification */
+  PHASE_XID,
+  PHASE_COMMIT,
+  PHASE_ROLLBACK,
+  PHASE_RESET,
+  PHASE_DONE,
+} PgPhase;
+
+struct PgScript {
+  PgConn *conn;
+  PgJob *job;
+  Op *owner; /* its `sent` is kept true while the outcome could be unknown; NULL: nobody's */
+  const PgScriptEvents *events;
+  void *arg;
+  PgResult *results; /* one a statement; may be taken */
+  char xid[24];      /* "" when the transaction has none (yet) */
+  bool lost;         /* the connection went away: close it */
+  bool lost_early;   /* … before anything of the job was sent */
+  char *channel, *payload; /* listen: what came */
+  int notify_pid;
+  /* private */
+  PgPhase phase;
+  int index;
+  Err err;
+  bool in_transaction, acts, fatal, cancelling, cancel_sent, held;
+  WorkOp *cancel_work;
+};
+
+PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEvents *events, void *arg);
+/* Stop: the server is asked to, what it was doing is rolled back, then on_done comes. Idempotent. */
+void pg_script_cancel(PgScript *script);
+/* Listen: no longer; on_done comes without a channel. */
+void pg_script_stop_listening(PgScript *script);
+/* Stream: fetch the next batch into results[0].rows (cleared first). */
+void pg_script_resume(PgScript *script);
+/* Free it. The connection is the caller's; if the script is not done, it must be closed. */
+void pg_script_free(PgScript *script);
+
+/* A stream is handed over in pieces of so many rows or bytes, whichever is less. */
+#define PG_BATCH_ROWS 512
+#define PG_BATCH_BYTES (256 * 1024)
+
+#endif
