@@ -1,0 +1,33 @@
+/* internal: what vm.c and task.c share. Not for other layers. */
+#ifndef PGSH_VM_INTERNAL_H
+#define PGSH_VM_INTERNAL_H
+
+#include <signal.h>
+
+#include "vm/task.h"
+#include "vm/vm.h"
+
+struct Vm {
+  Loop *loop;
+  Redact *redact;
+  lua_State *L;
+  VmLimits limits;
+  size_t used_bytes;
+  void *user;
+  const VmModule *modules;
+  Task *tasks; /* all that are not freed */
+  /* Shared with signal handlers. */
+  lua_State *volatile running;       /* the coroutine that executes now */
+  volatile sig_atomic_t slice;       /* counts resumes: the CPU watchdog sees whether one lasts */
+  volatile sig_atomic_t interrupts;
+  volatile sig_atomic_t watch_slice;
+  volatile sig_atomic_t watch_ticks;
+};
+
+/* Put in front of a coroutine's life: its task pointer. */
+void task_open(lua_State *L);
+void task_shutdown(Vm *vm);
+/* After the state is closed: those that C code never released. */
+void task_free_rest(Vm *vm);
+
+#endif
