@@ -1,0 +1,208 @@
+/* journal: see journal.h. */
+#include "run/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+#define JOURNAL_MAX_BYTES (1LL << 30)
+/* KEPT events are not held back without bound. */
+#define JOURNAL_BACKLOG_BYTES (64 * 1024)
+
+struct Journal {
+  int fd; /* -1: remote */
+  bool (*append)(void *self, const char *lines, size_t len, Err *err);
+  void *self;
+  Buf pending;
+  bool broken;
+};
+
+static Journal *journal_on(int fd) {
+  Journal *journal = mem_alloc(sizeof *journal);
+  journal->fd = fd;
+  return journal;
+}
+
+Journal *journal_remote(bool (*append)(void *self, const char *lines, size_t len, Err *err), void *self) {
+  Journal *journal = journal_on(-1);
+  journal->append = append;
+  journal->self = self;
+  return journal;
+}
+
+Journal *journal_create(const char *path, Err *err) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    err_set_errno(err, ERR_JOURNAL, errno, "cannot make the journal %s", path);
+    return NULL;
+  }
+  return journal_on(fd);
+}
+
+static bool journal_slurp(int fd, const char *path, Buf *text, Err *err) {
+  for (;;) {
+    char *to = buf_reserve(text, 65536);
+    ssize_t n = read(fd, to, 65536);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return err_set_errno(err, ERR_JOURNAL, errno, "cannot read the journal %s", path);
+    if (n == 0) return true;
+    text->len += (size_t)n;
+    text->data[text->len] = '\0';
+    if (text->len > JOURNAL_MAX_BYTES) return err_set(err, ERR_JOURNAL, "the journal %s is larger than 1 GiB", path);
+  }
+}
+
+/* Lines → events. `whole` is set to how many bytes are complete lines that parse; a bad line that is not the last is damage. */
+static json_t *journal_parse(const char *path, const Buf *text, size_t *whole, Err *err) {
+  json_t *events = json_array();
+  size_t line = 0;
+  *whole = 0;
+  while (*whole < text->len) {
+    const char *start = text->data + *whole, *end = memchr(start, '\n', text->len - *whole);
+    json_error_t where;
+    json_t *event = end != NULL ? json_loadb(start, (size_t)(end - start), 0, &where) : NULL;
+    line++;
+    if (event == NULL) {
+      bool last = end == NULL || (size_t)(end + 1 - text->data) == text->len;
+      if (last) return events;
+      json_decref(events);
+      err_set(err, ERR_JOURNAL, "the journal %s is damaged at line %zu", path, line);
+      err_set_hint(err, "it was edited or the disk failed; pgsh does not guess what the line said");
+      return NULL;
+    }
+    json_array_append_new(events, event);
+    *whole = (size_t)(end + 1 - text->data);
+  }
+  return events;
+}
+
+static json_t *journal_check_version(const char *path, json_t *events, Err *err) {
+  json_t *first = json_array_get(events, 0);
+  json_int_t version = json_integer_value(json_object_get(first, "journal_version"));
+  if (first != NULL && version > JOURNAL_VERSION) {
+    err_set(err, ERR_JOURNAL, "the journal %s has format %lld, this pgsh knows %d", path, (long long)version, JOURNAL_VERSION);
+    err_set_hint(err, "use the pgsh that wrote it, or a newer one");
+    json_decref(events);
+    return NULL;
+  }
+  return events;
+}
+
+static json_t *journal_load(int fd, const char *path, size_t *whole, Err *err) {
+  Buf text = {0};
+  json_t *events = NULL;
+  if (journal_slurp(fd, path, &text, err)) events = journal_parse(path, &text, whole, err);
+  buf_fini(&text);
+  return events != NULL ? journal_check_version(path, events, err) : NULL;
+}
+
+Journal *journal_open(const char *path, json_t **events, Err *err) {
+  size_t whole;
+  int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
+  if (fd < 0) {
+    err_set_errno(err, ERR_JOURNAL, errno, "cannot open the journal %s", path);
+    return NULL;
+  }
+  *events = journal_load(fd, path, &whole, err);
+  if (*events != NULL && ftruncate(fd, (off_t)whole) == 0 && fdatasync(fd) == 0) return journal_on(fd);
+  if (*events != NULL) {
+    err_set_errno(err, ERR_JOURNAL, errno, "cannot repair the journal %s", path);
+    json_decref(*events);
+    *events = NULL;
+  }
+  close(fd);
+  return NULL;
+}
+
+json_t *journal_read(const char *path, Err *err) {
+  size_t whole;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    err_set_errno(err, ERR_JOURNAL, errno, "cannot read the journal %s", path);
+    return NULL;
+  }
+  json_t *events = journal_load(fd, path, &whole, err);
+  close(fd);
+  return events;
+}
+
+json_t *journal_first(const char *path) {
+  Buf text = {0};
+  json_t *event = NULL;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return NULL;
+  ssize_t n = read(fd, buf_reserve(&text, 65536), 65536);
+  if (n > 0) {
+    const char *end = memchr(text.data, '\n', (size_t)n);
+    json_error_t where;
+    if (end != NULL) event = json_loadb(text.data, (size_t)(end - text.data), 0, &where);
+  }
+  buf_fini(&text);
+  close(fd);
+  return event;
+}
+
+static bool journal_flush_remote(Journal *journal, Err *err) {
+  if (journal->pending.len == 0) return true;
+  Err failure = {0};
+  if (journal->append(journal->self, journal->pending.data, journal->pending.len, &failure)) {
+    buf_clear(&journal->pending);
+    err_fini(&failure);
+    return true;
+  }
+  journal->broken = true;
+  err_set(err, ERR_JOURNAL, "cannot write the journal: %s", failure.message);
+  err_set_hint(err, "the shared state is needed for every effect; when it is back: pgsh resume");
+  err_fini(&failure);
+  return false;
+}
+
+static bool journal_flush(Journal *journal, bool sync, Err *err) {
+  if (journal->broken) return err_set(err, ERR_JOURNAL, "the journal could not be written before");
+  if (journal->append != NULL) return journal_flush_remote(journal, err);
+  size_t done = 0;
+  while (done < journal->pending.len) {
+    ssize_t n = write(journal->fd, journal->pending.data + done, journal->pending.len - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      journal->broken = true;
+      return err_set_errno(err, ERR_JOURNAL, n < 0 ? errno : ENOSPC, "cannot write the journal");
+    }
+    done += (size_t)n;
+  }
+  buf_clear(&journal->pending);
+  if (sync && fdatasync(journal->fd) != 0) {
+    journal->broken = true;
+    return err_set_errno(err, ERR_JOURNAL, errno, "cannot sync the journal");
+  }
+  return true;
+}
+
+void journal_close(Journal *journal) {
+  if (journal == NULL) return;
+  journal_flush(journal, true, NULL);
+  if (journal->fd >= 0) close(journal->fd);
+  buf_fini(&journal->pending);
+  free(journal);
+}
+
+static int on_dump(const char *bytes, size_t len, void *arg) {
+  buf_add(arg, bytes, len);
+  return 0;
+}
+
+bool journal_view(void *self, EventType type, json_t *event, Err *err) {
+  Journal *journal = self;
+  EventDurability durability = event_durability(type);
+  if (durability == EVENT_LIVE) return true;
+  json_dump_callback(event, on_dump, &journal->pending, JSON_COMPACT);
+  buf_add_char(&journal->pending, '\n');
+  bool sync = durability == EVENT_SYNCED;
+  if (!sync && journal->pending.len < JOURNAL_BACKLOG_BYTES) return true;
+  return journal_flush(journal, sync, err);
+}

@@ -1,0 +1,189 @@
+/* store_pg: see store_pg.h. */
+#include "run/store_pg.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "net/pgsync.h"
+
+typedef struct Held {
+  char *key, *holder;
+} Held;
+
+struct StorePg {
+  PgSync *db;
+  bool ready; /* the schema is there */
+  char run[STORE_ID_SIZE];
+  Held *held;
+  size_t held_count;
+};
+
+#define LOCK_NUMBER "hashtextextended('pgsh ' || $1, 7263)"
+
+static const char *const store_pg_schema[] = {
+    "create schema if not exists pgsh",
+    "create table if not exists pgsh.event (run text not null, seq bigint not null, event json not null, primary key (run, seq))",
+    "create table if not exists pgsh.lock (key text primary key, holder text not null)",
+};
+
+StorePg *store_pg_new(const char *conninfo) {
+  StorePg *store = mem_alloc(sizeof *store);
+  store->db = pgsync_new(conninfo);
+  return store;
+}
+
+void store_pg_free(StorePg *store) {
+  if (store == NULL) return;
+  for (size_t i = 0; i < store->held_count; i++) {
+    free(store->held[i].key);
+    free(store->held[i].holder);
+  }
+  free(store->held);
+  pgsync_free(store->db);
+  free(store);
+}
+
+/* Look before making: `create … if not exists` needs the right to create even when there is nothing to do. */
+static bool store_pg_prepare(StorePg *store, Err *err) {
+  PgSyncRows rows;
+  if (store->ready) return true;
+  if (!pgsync_exec(store->db, "select to_regclass('pgsh.event') is not null and to_regclass('pgsh.lock') is not null", 0, NULL, &rows, err))
+    return false;
+  bool there = pgsync_value(&rows, 0, 0)[0] == 't';
+  pgsync_free_rows(&rows);
+  for (size_t i = 0; !there && i < sizeof store_pg_schema / sizeof store_pg_schema[0]; i++)
+    if (!pgsync_exec(store->db, store_pg_schema[i], 0, NULL, NULL, err)) return false;
+  return store->ready = true;
+}
+
+/* ---- locks ------------------------------------------------------------------------------------------------------------ */
+
+static void store_pg_say_held(StorePg *store, const char *key, Err *err) {
+  PgSyncRows rows;
+  const char *holder = "another session";
+  bool known = pgsync_exec(store->db, "select holder from pgsh.lock where key = $1", 1, &key, &rows, NULL) && rows.rows == 1;
+  if (known) holder = pgsync_value(&rows, 0, 0);
+  err_set(err, ERR_LOCKED, "%s is held by %s", key, holder);
+  err_set_hint(err, "wait for that run to end, or look at it with: pgsh runs");
+  if (known) pgsync_free_rows(&rows);
+}
+
+static bool store_pg_take(StorePg *store, const char *key, const char *holder, Err *err) {
+  PgSyncRows rows;
+  if (!pgsync_exec(store->db, "select pg_try_advisory_lock(" LOCK_NUMBER ")", 1, &key, &rows, err)) return false;
+  bool got = pgsync_value(&rows, 0, 0)[0] == 't';
+  pgsync_free_rows(&rows);
+  if (!got) {
+    store_pg_say_held(store, key, err);
+    return false;
+  }
+  const char *params[] = {key, holder};
+  return pgsync_exec(store->db, "insert into pgsh.lock values ($1, $2) on conflict (key) do update set holder = excluded.holder", 2,
+                     params, NULL, err);
+}
+
+bool store_pg_lock(StorePg *store, const char *key, const char *holder, Err *err) {
+  if (!store_pg_prepare(store, err) || !store_pg_take(store, key, holder, err)) return false;
+  store->held = mem_realloc(store->held, (store->held_count + 1) * sizeof(Held));
+  store->held[store->held_count++] = (Held){mem_strdup(key), mem_strdup(holder)};
+  return true;
+}
+
+/* After the line was lost: the locks went with the session. Somebody else may hold one by now. */
+static bool store_pg_retake(StorePg *store, Err *err) {
+  for (size_t i = 0; i < store->held_count; i++)
+    if (!store_pg_take(store, store->held[i].key, store->held[i].holder, err)) return false;
+  return true;
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------------ */
+
+/* Lines of JSON objects → one JSON array. */
+static char *store_pg_array(const char *text, size_t len) {
+  Buf array = {0};
+  buf_add_char(&array, '[');
+  for (size_t i = 0; i < len; i++) {
+    if (text[i] != '\n')
+      buf_add_char(&array, text[i]);
+    else if (i + 1 < len)
+      buf_add_char(&array, ',');
+  }
+  buf_add_char(&array, ']');
+  return buf_take(&array);
+}
+
+static bool store_pg_insert(StorePg *store, const char *array, Err *err) {
+  const char *params[] = {store->run, array};
+  return pgsync_exec(store->db,
+                     "insert into pgsh.event select $1, (e->>'seq')::bigint, e from json_array_elements($2::json) as e "
+                     "on conflict do nothing",
+                     2, params, NULL, err);
+}
+
+static bool store_pg_append(void *self, const char *text, size_t len, Err *err) {
+  StorePg *store = self;
+  char *array = store_pg_array(text, len);
+  bool ok = store_pg_insert(store, array, err);
+  /* Once more on a new connection: a row that had arrived is not doubled, its (run, seq) is the key. */
+  if (!ok && err != NULL && err->code == ERR_PSQL_CONNECT) {
+    unsigned before = pgsync_generation(store->db);
+    ok = pgsync_exec(store->db, "select 1", 0, NULL, NULL, err) && pgsync_generation(store->db) != before &&
+         store_pg_retake(store, err) && store_pg_insert(store, array, err);
+  }
+  free(array);
+  return ok;
+}
+
+static Journal *store_pg_journal(StorePg *store, const char *id) {
+  snprintf(store->run, sizeof store->run, "%s", id);
+  return journal_remote(store_pg_append, store);
+}
+
+Journal *store_pg_begin(StorePg *store, const char *id, Err *err) {
+  return store_pg_prepare(store, err) ? store_pg_journal(store, id) : NULL;
+}
+
+Journal *store_pg_resume(StorePg *store, const char *id, json_t **events, Err *err) {
+  *events = store_pg_read(store, id, err);
+  return *events != NULL ? store_pg_journal(store, id) : NULL;
+}
+
+json_t *store_pg_read(StorePg *store, const char *id, Err *err) {
+  PgSyncRows rows;
+  if (!store_pg_prepare(store, err)) return NULL;
+  if (!pgsync_exec(store->db, "select event from pgsh.event where run = $1 order by seq", 1, &id, &rows, err)) return NULL;
+  json_t *events = json_array();
+  for (size_t i = 0; i < rows.rows; i++) {
+    json_error_t where;
+    json_t *event = json_loads(pgsync_value(&rows, i, 0), 0, &where);
+    if (event != NULL) json_array_append_new(events, event);
+  }
+  pgsync_free_rows(&rows);
+  return events;
+}
+
+StoreRun *store_pg_list(StorePg *store, size_t *count, Err *err) {
+  PgSyncRows rows;
+  *count = 0;
+  StoreRun *runs = mem_alloc(sizeof *runs);
+  static const char sql[] =
+      "select e.run, e.event->>'at', h.held, l.holder from (select distinct on (run) run, event from pgsh.event order by run, seq) e "
+      "left join pgsh.lock l on l.key = 'run ' || e.run, lateral (select exists (select from pg_locks where locktype = 'advisory' "
+      "and granted and database = (select oid from pg_database where datname = current_database()) and objsubid = 1 and "
+      "(classid::bigint << 32) | objid::bigint = hashtextextended('pgsh run ' || e.run, 7263)) as held) h order by 2 desc";
+  if (!store_pg_prepare(store, err) || !pgsync_exec(store->db, sql, 0, NULL, &rows, err)) return runs;
+  runs = mem_realloc(runs, sizeof *runs * (rows.rows + 1));
+  for (size_t i = 0; i < rows.rows; i++) {
+    StoreRun *run = &runs[(*count)++];
+    memset(run, 0, sizeof *run);
+    const char *live = pgsync_value(&rows, i, 2);
+    snprintf(run->id, sizeof run->id, "%s", pgsync_value(&rows, i, 0));
+    run->started = mem_strdup(pgsync_value(&rows, i, 1));
+    run->live = live != NULL && live[0] == 't';
+    run->holder = run->live ? mem_strdup(pgsync_value(&rows, i, 3)) : NULL;
+  }
+  pgsync_free_rows(&rows);
+  return runs;
+}
