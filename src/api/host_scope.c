@@ -1,0 +1,102 @@
+/* host, scopes: what a piece of a run may do, and what is recorded of it. */
+#include <lauxlib.h>
+#include <string.h>
+
+#include "api/host.h"
+#include "run/door.h"
+#include "run/run.h"
+#include "vm/args.h"
+#include "vm/await.h"
+#include "vm/luaerr.h"
+
+/* within(scope, f, ...): stack 1 = scope table, 2 = handler, 3.. = f and arguments, then results. */
+static int k_within(lua_State *L, int status, lua_KContext ctx) {
+  Scope *scope = (Scope *)ctx;
+  task_set_scope(task_current(L), scope->outer);
+  const struct {
+    const char *key;
+    int value;
+  } counters[] = {{"reads", scope->reads}, {"changed", scope->changed}, {"replayed", scope->replayed}};
+  for (size_t i = 0; i < 3; i++) {
+    lua_pushinteger(L, counters[i].value);
+    lua_setfield(L, 1, counters[i].key);
+  }
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  return lua_gettop(L) - 2;
+}
+
+static const char *host_field(lua_State *L, const char *key) {
+  lua_getfield(L, 1, key);
+  const char *text = lua_tostring(L, -1);
+  lua_pop(L, 1); /* the table holds it */
+  return text;
+}
+
+static int l_host_within(lua_State *L) {
+  static const char *const keys[] = {"branch", "step", "phase", "changes", "reads", "changed", "replayed", NULL};
+  static const char *const changes[] = {"allow", "refuse", "show", NULL};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  args_options(L, 1, keys);
+  Task *task = task_current(L);
+  if (task == NULL) return luaerr_throw(L, ERR_NOT_A_TASK, "within needs a task");
+  const char *branch = host_field(L, "branch"), *phase = host_field(L, "phase"), *how = host_field(L, "changes");
+  int which = 0;
+  while (how != NULL && changes[which] != NULL && strcmp(changes[which], how) != 0) which++;
+  if (branch == NULL || phase == NULL || how == NULL || changes[which] == NULL)
+    return luaerr_throw(L, ERR_INTERNAL, "within: branch, phase and changes are needed");
+  Scope *scope = door_scope(run_of(L)->door, task_scope(task), branch, host_field(L, "step"), phase, (ScopeChanges)which);
+  int nargs = lua_gettop(L) - 2;
+  lua_pushcfunction(L, luaerr_handler);
+  lua_insert(L, 2);
+  task_set_scope(task, scope);
+  return k_within(L, lua_pcallk(L, nargs, LUA_MULTRET, 2, (lua_KContext)scope, k_within), (lua_KContext)scope);
+}
+
+static int l_host_forget(lua_State *L) {
+  door_forget(run_of(L)->door, luaL_checkstring(L, 1));
+  return 0;
+}
+
+static void on_unknown(const Record *record, void *arg) {
+  lua_State *L = arg;
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, record->branch);
+  lua_setfield(L, -2, "branch");
+  lua_pushstring(L, record->show);
+  lua_setfield(L, -2, "show");
+  lua_pushstring(L, record->target);
+  lua_setfield(L, -2, "target");
+  lua_pushinteger(L, record->order);
+  lua_setfield(L, -2, "order");
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+static int l_host_unknowns(lua_State *L) {
+  const char *prefix = luaL_checkstring(L, 1);
+  lua_newtable(L);
+  door_unknowns(run_of(L)->door, prefix, on_unknown, L);
+  return 1;
+}
+
+static int l_host_settle(lua_State *L) {
+  static const char *const outcomes[] = {"ok", "failed", NULL};
+  const char *branch = luaL_checkstring(L, 1), *how = luaL_checkstring(L, 4);
+  int order = (int)luaL_checkinteger(L, 2);
+  bool ok = luaL_checkoption(L, 3, NULL, outcomes) == 0;
+  Run *run = run_of(L);
+  Record *record = door_find(run->door, branch, order);
+  if (record == NULL) return luaerr_throw(L, ERR_USAGE, "%s has no change %d", branch, order);
+  record->outcome = ok ? OUTCOME_OK : OUTCOME_FAILED;
+  Err err = {0};
+  json_t *body = json_pack("{s:i, s:s, s:i, s:s, s:s}", "effect", record->effect, "branch", branch, "order", order, "outcome",
+                           outcome_name(record->outcome), "how", how);
+  if (!stream_emit(run->stream, EVENT_EFFECT_OUTCOME, body, &err)) return luaerr_raise(L, &err);
+  return 0;
+}
+
+void host_add_scope(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"within", l_host_within}, {"forget", l_host_forget}, {"unknowns", l_host_unknowns}, {"settle", l_host_settle}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,74 @@
+/* psql: what the files of api/psql share: the handle, a call in the making, and values. */
+#ifndef PGSH_API_PSQL_H
+#define PGSH_API_PSQL_H
+
+#include <lua.h>
+
+#include "net/pg.h"
+#include "run/guard.h"
+#include "vm/vm.h"
+
+#define PSQL_HANDLE_NAME "pgsh.Psql"
+#define PSQL_CALL_NAME "pgsh.PsqlCall"
+#define PSQL_EACH_NAME "pgsh.PsqlRows"
+#define PSQL_OPTIONS_NAME "pgsh.PsqlOptions"
+#define PSQL_LIMIT_BYTES ((int64_t)64 << 20)
+
+/* What psql(…) returns. Its first user value is the conninfo function of a late-bound handle. */
+typedef struct Psql {
+  Pg *pg;         /* NULL: closed */
+  Vm *vm;
+  Target *target; /* borrowed from the guard */
+  void *scope;    /* of the task that runs an operation: the conninfo function runs in it */
+  bool unknown;   /* its connection string is only known after a run */
+  int64_t timeout_ms, lock_timeout_ms, statement_timeout_ms, limit_bytes;
+} Psql;
+
+/* What a call gives back. */
+typedef enum PsqlShape { PSQL_ROWS, PSQL_ROW, PSQL_VALUE, PSQL_EACH, PSQL_EXECUTE, PSQL_TRANSACTION, PSQL_LISTEN, PSQL_IDENTITY } PsqlShape;
+
+/* One call: the door's argument userdata (PSQL_CALL_NAME). Its __gc frees what it holds. */
+typedef struct PsqlCall {
+  Psql *db; /* anchored: the handle is on the stack below */
+  PgJob *job;
+  PsqlShape shape;
+  int64_t timeout_ms;
+  Buf show;
+  bool unknown;   /* an argument is not known in a plan */
+} PsqlCall;
+
+/* psql.c: the handle at index, open and free. Raises. */
+Psql *psql_check(lua_State *L, int index);
+
+/* psql_source.c: a source that asks the Lua function of the handle; `self` is the Psql. */
+PgConninfoOp *psql_source_provide(void *self);
+/* Make the handle at index findable for it. */
+void psql_source_register(lua_State *L, int index, Psql *db);
+
+/* psql_args.c: from the Lua stack into a call; all may raise, what they make is owned by the call. */
+PsqlCall *psql_call_new(lua_State *L, Psql *db, PsqlShape shape);
+/* The options table at the end of the arguments (psql.options{…}): its index, or 0. */
+int psql_args_options(lua_State *L);
+void psql_args_settings(lua_State *L, PsqlCall *call, int options);
+/* Add the statement at `sql` with the parameters that follow it up to `last`. */
+PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last);
+int l_psql_options(lua_State *L);
+int l_psql_array(lua_State *L);
+
+/* psql_value.c */
+/* An array of the columns' names. */
+void psql_push_columns(lua_State *L, const PgRows *rows);
+/* A metatable that gives a row its columns by number. */
+void psql_push_row_meta(lua_State *L, const PgRows *rows);
+/* A row; the names are at `columns`; meta 0: plain values that JSON can hold, by name only. */
+void psql_push_row(lua_State *L, const PgRows *rows, size_t row, int columns, int meta);
+void psql_push_value(lua_State *L, unsigned type, const char *text, size_t len, bool plain);
+
+/* psql_call.c: the methods. */
+extern const luaL_Reg psql_methods[];
+
+/* psql_each.c: the iterator of an Op that opened a stream; anchors the handle at index db. */
+int psql_push_each(lua_State *L, PgOp *op, int db);
+void psql_each_open(lua_State *L);
+
+#endif
