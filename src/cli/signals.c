@@ -1,0 +1,115 @@
+/* signals: see signals.h. */
+#include "cli/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/text.h"
+#include "cli/tty.h"
+
+static Vm *volatile signals_vm;
+static volatile sig_atomic_t signals_news;
+static char signals_farewell[256] = "interrupted\n";
+static volatile sig_atomic_t signals_farewell_len = sizeof "interrupted\n" - 1;
+
+static const int signals_handled[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGQUIT};
+#define SIGNALS_COUNT (sizeof signals_handled / sizeof signals_handled[0])
+
+void signals_set_run(const char *run) {
+  char text[sizeof signals_farewell];
+  const char *dot = text_is_utf8() ? "·" : "-";
+  int len = run == NULL ? snprintf(text, sizeof text, "interrupted\n")
+                        : snprintf(text, sizeof text, "interrupted: state of the last operation unknown; journal intact %s go on: pgsh resume %s\n",
+                                   dot, run);
+  if (len < 0 || (size_t)len >= sizeof text) return;
+  signals_farewell_len = 0; /* a handler may read it at any moment */
+  memcpy(signals_farewell, text, (size_t)len);
+  signals_farewell_len = len;
+}
+
+static void signals_leave(void) {
+  tty_erase_signal();
+  tty_restore();
+  ssize_t done = write(STDERR_FILENO, signals_farewell, (size_t)signals_farewell_len);
+  (void)done;
+  _exit(130);
+}
+
+static void signals_add(sig_atomic_t news) { signals_news |= news; }
+
+static void on_stop(int number) {
+  int saved = errno;
+  Vm *vm = signals_vm;
+  if (vm != NULL) {
+    if (vm_interrupts(vm) > 0) signals_leave(); /* the first one has not been dealt with yet */
+    signals_add(number == SIGINT ? SIGNAL_INTERRUPTED : SIGNAL_INTERRUPTED | SIGNAL_TERMINATED);
+    vm_interrupt(vm);
+  }
+  errno = saved;
+}
+
+static void on_suspend(int number) {
+  int saved = errno;
+  Vm *vm = signals_vm;
+  (void)number;
+  if (vm != NULL) {
+    signals_add(SIGNAL_SUSPENDED);
+    loop_wake(vm_loop(vm));
+  }
+  errno = saved;
+}
+
+/* Ctrl-\ ends the process as ever, but not with a terminal that does not echo. */
+static void on_quit(int number) {
+  tty_erase_signal();
+  tty_restore();
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+static void signals_set(int number, void (*handler)(int)) {
+  struct sigaction action = {0}, former;
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  for (size_t i = 0; i < SIGNALS_COUNT; i++) sigaddset(&action.sa_mask, signals_handled[i]);
+  /* nohup and shells without job control ignore signals on purpose */
+  if (sigaction(number, NULL, &former) == 0 && former.sa_handler == SIG_IGN && number != SIGINT) return;
+  sigaction(number, &action, NULL);
+}
+
+void signals_arm(Vm *vm) {
+  signals_vm = vm;
+  signals_news = 0;
+  signal(SIGPIPE, SIG_IGN);
+  for (size_t i = 0; i < SIGNALS_COUNT; i++) {
+    int number = signals_handled[i];
+    signals_set(number, number == SIGTSTP ? on_suspend : number == SIGQUIT ? on_quit : on_stop);
+  }
+}
+
+void signals_disarm(void) {
+  signals_vm = NULL;
+  for (size_t i = 0; i < SIGNALS_COUNT; i++) {
+    struct sigaction now;
+    if (sigaction(signals_handled[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) signal(signals_handled[i], SIG_DFL);
+  }
+}
+
+unsigned signals_take(void) {
+  sigset_t all, former;
+  if (signals_news == 0) return 0;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, &former);
+  unsigned news = (unsigned)signals_news;
+  signals_news = 0;
+  sigprocmask(SIG_SETMASK, &former, NULL);
+  return news;
+}
+
+void signals_suspend(void) {
+  tty_restore();
+  raise(SIGSTOP); /* the shell sees a stopped job, as after its own SIGTSTP */
+}

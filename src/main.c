@@ -1,0 +1,4 @@
+/* main: hands over to the command line. */
+#include "cli/cli.h"
+
+int main(int argc, char **argv) { return cli_main(argc, argv); }
