@@ -1,0 +1,175 @@
+---@meta pgsh.host
+-- pgsh.host: what the C host gives to the Lua part of pgsh (engine, services). Scripts do not see it: their globals are made of it.
+-- Functions marked "waits" may only be called in a task.
+
+---@class pgsh.host
+---@field version string            # "0.1.0"
+---@field pid integer
+---@field user string               # login name of the operator
+---@field hostname string
+local host = {}
+
+---How effects are treated: "direct" (at once, no journal), "plan" (reads made, changes shown), "real" (journaled).
+---@return "direct"|"plan"|"real"
+function host.mode() end
+---Set before the script is loaded.
+---@param mode "direct"|"plan"|"real"
+---@param options? {step_by_step: boolean}
+function host.set_mode(mode, options) end
+
+---Emit an event (src/run/event.def names the types and their fields). Raises ERR_JOURNAL when it must be on disk and is not.
+---@param type string               # "step.started"
+---@param body? table               # JSON-able; secrets are removed on the way
+function host.emit(type, body) end
+
+---@class pgsh.Scope
+---@field branch string             # path by which effects are matched in a replay: "stop-the-worker/run"
+---@field step? string              # id of the step the effects belong to
+---@field phase string              # "preflight" "fact" "keep" "run" "verify" "undo" "direct"
+---@field changes "allow"|"refuse"|"show"  # refuse: a change raises ERR_READ_ONLY. show: as in a plan, whatever the mode
+---@field reads? integer            # filled when it ends: reads made
+---@field changed? integer          # filled when it ends: changes made (not replayed ones)
+---@field replayed? integer         # filled when it ends: changes answered from the journal
+
+---Call f(...) in a scope; waits. The order of effects in the branch begins at 1 again, effects recorded as completed in this
+---branch are replayed. Children started inside inherit it. Raises what f raises; the scope's counters are filled either way.
+---@param scope pgsh.Scope
+---@param f function
+---@return any ...
+function host.within(scope, f, ...) end
+---Forget what is recorded for every branch that begins with prefix .. "/" (the step was undone, or is to be made anew).
+---@param prefix string             # a step's id
+function host.forget(prefix) end
+---Is a change recorded in this branch whose outcome is not known (intent without outcome, or outcome unknown)?
+---@param prefix string
+---@return {branch:string, order:integer, show:string, target:string}[]
+function host.unknowns(prefix) end
+
+---Settle a change whose outcome was not known, by what the operator or a verify says. Journaled; the next attempt replays it
+---("ok", with the result given) or lets it out anew ("failed").
+---@param branch string
+---@param order integer
+---@param outcome "ok"|"failed"
+---@param how string                # "operator", "verify"
+function host.settle(branch, order, outcome, how) end
+
+---Sleep; waits.
+---@param seconds number
+function host.sleep(seconds) end
+---Set the deadline of the current task; ms from now, nil: none. Returns the former one, to be given to restore_deadline.
+---@param ms? integer
+---@param name? string              # "timeout of step stop-the-worker"
+---@return table former
+function host.deadline(ms, name) end
+---@param former table
+function host.restore_deadline(former) end
+
+---@class pgsh.Task
+local task = {}
+---Waits for its end; returns what the function returned or raises its error.
+function task:join() end
+---Ask it to stop (error kind "cancelled").
+function task:cancel() end
+---@return boolean
+function task:done() end
+---Start f(...) as a child task.
+---@param name string
+---@param f function
+---@return pgsh.Task
+function host.spawn(name, f, ...) end
+---Call f(...) in a shield: a cancel is delivered after it; waits.
+function host.shield(f, ...) end
+---How often Ctrl-C was pressed since the last call; also clears the current task's cancel, so that the operator can be asked.
+---@return integer
+function host.interrupts() end
+
+---The targets of the run, in the order they were named.
+---@return {kind:string, name:string, detail:string?}[]
+function host.targets() end
+---Name a target (handles do it themselves; for services that have no handle of their own).
+---@param kind string
+---@param name string
+---@param detail? string
+function host.target(kind, name, detail) end
+function host.seal() end
+
+---Compile a script. Returns the function, or nil and an error object with file, line, message, hint (the source line and caret).
+---@param text string
+---@param chunkname string          # "@path/file.lua"
+---@param env table                 # its _ENV
+---@return function?, table?
+function host.compile(text, chunkname, env) end
+---Read a file of the operator's (script, parameter file). Not an effect. nil and an error object when it cannot be read.
+---@param path string
+---@param limit? integer            # bytes; default 4 MiB
+---@return string?, table?
+function host.read_file(path, limit) end
+---An embedded file ("pgsh/engine.lua", "procedures/heroku-primary.lua"); nil when there is none.
+---@param name string
+---@return string?
+function host.embedded(name) end
+---Names of the embedded files, sorted.
+---@return string[]
+function host.embedded_names() end
+---@param name string
+---@return string?
+function host.getenv(name) end
+
+---Ask the operator; waits. Raises ERR_ANSWER, naming the flag, when there is no terminal or --no-input. Emits nothing by itself.
+---@param question {text:string, flag:string?, options:string?, labels:string?, expect:string?, secret:boolean?}
+---@return string answer            # a letter of options; the text
+function host.ask(question) end
+
+---@class pgsh.RunInfo
+---@field id string
+---@field dir string
+---@field live boolean              # another process holds it now
+---@field holder? string            # who: "ana@db1 pid 4711"
+
+---Begin a new run: make its directory (0700) and journal, take its lock. Returns the id. Nothing is emitted.
+---@return string id
+function host.run_begin() end
+---Open an existing run to go on with it: takes its lock (raises ERR_LOCKED naming the holder), repairs a torn tail, loads the
+---record of effects for the replay, appends from now on. Returns all its events, decoded.
+---@param id string                 # or an unambiguous beginning of it, or "last"
+---@return table[] events, string id
+function host.run_resume(id) end
+---The events of a run, read only, and whether somebody is at it.
+---@param id string
+---@return table[] events, pgsh.RunInfo info
+function host.run_read(id) end
+---All runs, newest first.
+---@return pgsh.RunInfo[]
+function host.runs() end
+---Take the locks of the targets for this run. Raises ERR_LOCKED with who holds which.
+---@param keys string[]             # "heroku crates-io"
+function host.lock(keys) end
+
+---@return integer ms               # milliseconds since 1970, UTC
+function host.now() end
+---@return integer ms               # monotonic
+function host.mono() end
+---"5m" or a number of seconds → milliseconds; nil when it is not a duration.
+---@param text string|number
+---@return integer?
+function host.duration(text) end
+---RFC 3339 → ms since 1970; nil when it is not one.
+---@return integer?
+function host.parse_time(text) end
+---@return string                   # "2026-11-21T14:00:03.120Z"
+function host.iso(ms) end
+---@return string                   # "2:05"
+function host.span(ms) end
+---@return string                   # lower-case hex
+function host.sha256(text) end
+
+---Build an error object, as C does. fields: message, target, hint, detail, …
+---@param code string               # a code of the catalogue in lower case: "refused", "usage", "answer"
+---@param fields table|string
+---@return table
+function host.error(code, fields) end
+---The error catalogue: code → {kind, exit, retryable, text}.
+---@type table<string, {kind:string, exit:integer, retryable:boolean, text:string}>
+host.errors = {}
+
+return host

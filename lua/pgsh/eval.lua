@@ -1,0 +1,54 @@
+-- eval: `pgsh -e CODE` and `pgsh -`: Lua in the script environment, effects at once, no journal.
+
+local host = require "pgsh.host"
+local load = require "pgsh.load"
+local session = require "pgsh.session"
+
+local eval = {}
+
+local function show(...)
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    host.emit("output", { text = require("pgsh.inspect").text(value) .. "\n" })
+  end
+end
+
+local function prepare(invocation)
+  session.new(invocation)
+  host.set_mode("direct", { step_by_step = invocation.options and invocation.options.step and true or false })
+  return load.environment "."
+end
+
+-- The chunk's results; an expression's value is what it returns.
+local function compile(text, name, env)
+  local f = host.compile("return " .. text, name, env)
+  if f then return f, true end
+  local problem
+  f, problem = host.compile(text, name, env)
+  if not f then error(problem, 0) end
+  return f, false
+end
+
+---`pgsh -e CODE [ARGUMENT…]`: the values of an expression are printed.
+---@param invocation table
+function eval.code(invocation)
+  local text = invocation.options.code or ""
+  local env = prepare(invocation)
+  if not text:find("%S") then return end
+  local f = compile(text, "=(command line)", env)
+  show(f(table.unpack(invocation.words or {})))
+end
+
+---`pgsh -`: a script from standard input.
+---@param invocation table
+function eval.stdin(invocation)
+  local text, problem = host.read_file("/dev/stdin")
+  if not text then error(problem, 0) end
+  local env = prepare(invocation)
+  local f
+  f, problem = host.compile(text, "=(standard input)", env)
+  if not f then error(problem, 0) end
+  f(table.unpack(invocation.words or {}))
+end
+
+return eval

@@ -1,0 +1,174 @@
+-- Requests to Heroku's two interfaces: the Platform API and the Data API. Headers, paging, warnings and the errors
+-- every call may meet are handled here; the other modules only know paths.
+local address = require "pgsh.heroku.address"
+local host = require "pgsh.host"
+local http = require "pgsh.http"
+local json = require "pgsh.json"
+
+local Client = {}
+Client.__index = Client
+
+local V3 = "application/vnd.heroku+json; version=3"
+local SDK = "application/vnd.heroku+json; version=3.sdk"
+
+-- Lists end long before; a server that always names a next page must not keep us.
+local PAGES = 100
+
+-- A fresh UUID: Heroku support finds a request by it.
+local function request_id()
+  return (("xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx"):gsub("[xy]", function(kind)
+    return ("%x"):format(kind == "x" and math.random(0, 15) or math.random(8, 11))
+  end))
+end
+
+-- JSON null means "nothing" in every reply of Heroku's: as nil it can be tested like anything else in Lua.
+local function plain(value)
+  if value == json.null then return nil end
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for key, item in pairs(value) do out[key] = plain(item) end
+  return out
+end
+
+-- Path segments come from parameters and from replies: nothing in them may become another path.
+local function escape(segment)
+  return (segment:gsub("[^%w%-_.~]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+-- "/apps/%s/dynos" with its segments escaped.
+local function path_of(template, ...)
+  local segments = { ... }
+  for i, segment in ipairs(segments) do segments[i] = escape(segment) end
+  return template:format(table.unpack(segments))
+end
+
+local function new_client(name)
+  local self = setmetatable({ name = name, warned = {} }, Client)
+  host.target("heroku", name, address.redirected())
+  return self
+end
+
+-- The two handles, made at the first request: a checklist needs no credential.
+local function connect(self)
+  if self.handles then return self.handles end
+  local found = address.find()
+  local token, from = address.authorization(found.netrc)
+  local function open(base)
+    return http(base, {
+      kind = "heroku", name = self.name, detail = found.redirected, auth = token, netrc = false,
+      headers = { Accept = V3, ["User-Agent"] = "pgsh/" .. host.version },
+    })
+  end
+  self.credential = from
+  self.handles = { platform = open(found.platform), data = open(found.data) }
+  return self.handles
+end
+
+-- Raises what makes any request impossible (address, credential), before the first one is needed.
+function Client:check()
+  connect(self)
+  return self.credential
+end
+
+-- A second look at an error of the service: what it means and what helps.
+local function explain(self, failure)
+  if type(failure) ~= "table" or failure.kind ~= "http" then return failure end
+  local text = tostring(failure.message or "") .. "\n" .. tostring(failure.detail or "")
+  if failure.status == 401 then
+    -- The token may be renewed while the operator looks at this: the next request reads it again.
+    self.handles = nil
+    return host.error("http", {
+      message = ("Heroku does not accept the credential from %s"):format(self.credential), status = 401,
+      target = "heroku " .. self.name, hint = "run `heroku login` or renew HEROKU_API_KEY, then retry",
+    })
+  elseif failure.status == 403 and text:find("two_factor", 1, true) then
+    return host.error("http", {
+      message = "Heroku asks for a second factor for this app, which an interactive login must give", status = 403,
+      target = "heroku " .. self.name,
+      hint = "use an authorization's token: heroku authorizations:create, then HEROKU_API_KEY",
+    })
+  end
+  return failure
+end
+
+-- pcall, and errors pass through explain.
+local function guarded(self, f, ...)
+  local result = table.pack(pcall(f, ...))
+  if not result[1] then error(explain(self, result[2]), 0) end
+  return table.unpack(result, 2, result.n)
+end
+
+local function warn(self, headers)
+  local text = headers["x-heroku-warning"] or headers["warning-message"]
+  if not text or self.warned[text] then return end
+  self.warned[text] = true
+  host.emit("log", { level = "warn", text = ("Heroku warns about %s: %s"):format(self.name, text) })
+end
+
+local function headers_of(options)
+  local headers = { ["Request-Id"] = request_id() }
+  if options.sdk then headers.Accept = SDK end
+  if options.inclusion then headers["Accept-Inclusion"] = options.inclusion end
+  if options.expansion then headers["Accept-Expansion"] = options.expansion end
+  if options.range then headers.Range = options.range end
+  return headers
+end
+
+local function fetch(self, handle, path, options)
+  local value, response = guarded(self, handle.get_json, handle, path, { headers = headers_of(options) })
+  warn(self, response.headers)
+  return plain(value), response.headers["next-range"]
+end
+
+-- options: sdk, inclusion, expansion, range, partial (one page is enough), data (the Data API).
+function Client:get(path, options)
+  options = options or {}
+  local handle = connect(self)[options.data and "data" or "platform"]
+  local value, following = fetch(self, handle, path, options)
+  local pages = 1
+  while following and not options.partial and type(value) == "table" do
+    pages = pages + 1
+    if pages > PAGES then
+      error(host.error("limit", { message = ("GET %s does not end after %d pages"):format(path, PAGES) }), 0)
+    end
+    local more = setmetatable({ range = following }, { __index = options })
+    local items
+    items, following = fetch(self, handle, path, more)
+    table.move(items, 1, #items, #value + 1, value)
+  end
+  return value
+end
+
+function Client:get_data(path, options)
+  options = options or {}
+  options.data = true
+  return self:get(path, options)
+end
+
+-- A change. options: what, json, resolve, idempotent, data. Its result is journaled, and nothing of the reply is in it:
+-- the replies of Heroku hold config vars.
+function Client:change(method, path, options)
+  local handle = connect(self)[options.data and "data" or "platform"]
+  return guarded(self, handle[method], handle, path, {
+    json = options.json, what = options.what, resolve = options.resolve, idempotent = options.idempotent,
+    headers = headers_of(options),
+  })
+end
+
+-- Did the call fail in a way that says nothing about what was asked: the service is busy, restarts, or cannot be
+-- reached?
+local function passing(failure)
+  if type(failure) ~= "table" or failure.kind ~= "http" then return false end
+  local status = failure.status
+  return not status or status == 0 or status == 429 or status >= 500
+end
+
+-- f(...), but a failure that will pass gives nil and its text instead: polls go on through a restart of the service.
+local function survive(f, ...)
+  local result = table.pack(pcall(f, ...))
+  if result[1] then return table.unpack(result, 2, result.n) end
+  if not passing(result[2]) then error(result[2], 0) end
+  return nil, tostring(result[2].message or result[2])
+end
+
+return { new = new_client, path = path_of, survive = survive }

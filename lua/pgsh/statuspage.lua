@@ -1,0 +1,282 @@
+-- statuspage: incidents and scheduled maintenances of an Atlassian Statuspage page.
+--
+-- The service knows no idempotency key. When the answer to a change is lost, the page itself is asked: a new incident
+-- of that name with that text, or an update with that status and text, is ours; so no message is posted twice.
+local host = require "pgsh.host"
+local http = require "pgsh.http"
+local json = require "pgsh.json"
+local secret = require "pgsh.secret"
+
+local statuspage = {}
+
+local Page = {}
+Page.__index = Page
+Page.__name = "statuspage.page"
+
+local ADDRESS = "https://api.statuspage.io/v1"
+
+function Page:__tostring()
+  return "statuspage " .. self.id
+end
+
+local function usage(format, ...)
+  error(host.error("usage", { message = format:format(...) }), 0)
+end
+
+local function env(name)
+  local value = host.getenv(name)
+  if value and value:match("%S") then return (value:gsub("%s+$", "")) end
+end
+
+local function redirected()
+  return env "PGSH_STATUSPAGE_URL"
+end
+
+local function authorization()
+  local key = env "STATUSPAGE_API_KEY"
+  if not key then
+    error(host.error("usage", {
+      message = "no Statuspage credential: STATUSPAGE_API_KEY is not set",
+      hint = "the key is made under API info of the page's user menu",
+    }), 0)
+  end
+  if key:match("[^%g]") then usage "STATUSPAGE_API_KEY holds a character that no key has" end
+  secret(key)
+  return secret("OAuth " .. key)
+end
+
+-- The handle, made at the first request: a checklist needs no credential.
+local function connect(self)
+  if not self.handle then
+    self.handle = http(redirected() or ADDRESS, {
+      kind = "statuspage", name = self.id, detail = redirected(), auth = authorization(), netrc = false,
+    })
+  end
+  return self.handle
+end
+
+-- Raises what would make the first request fail.
+function Page:check_credential()
+  connect(self)
+end
+
+local function path_of(self, rest)
+  return ("/pages/%s/incidents%s"):format(self.id, rest or "")
+end
+
+local function plain(value)
+  if value == json.null then return nil end
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for key, item in pairs(value) do out[key] = plain(item) end
+  return out
+end
+
+local function fetch(self, path, query)
+  return plain((connect(self):get_json(path, { query = query })))
+end
+
+-- The lists where something that goes on or is to come is found. An incident may be in two of them.
+local LISTS = { "unresolved", "scheduled", "active_maintenance" }
+
+local function open_incidents(self)
+  local out, seen = {}, {}
+  for _, name in ipairs(LISTS) do
+    for _, incident in ipairs(fetch(self, path_of(self, "/" .. name), { per_page = 100 })) do
+      if not seen[incident.id] and incident.status ~= "completed" and incident.status ~= "resolved" then
+        out[#out + 1] = incident
+      end
+      seen[incident.id] = true
+    end
+  end
+  return out
+end
+
+local function contains(list, value)
+  for _, item in ipairs(list) do
+    if item == value then return true end
+  end
+  return false
+end
+
+-- The incident with its updates.
+function Page:get(id)
+  return fetch(self, path_of(self, "/" .. id))
+end
+
+-- The incidents and maintenances of that name which are not over: id, status, scheduled_for, scheduled_until,
+-- created_at.
+function Page:find(name)
+  local out = {}
+  for _, incident in ipairs(open_incidents(self)) do
+    if incident.name == name then
+      out[#out + 1] = {
+        id = incident.id, status = incident.status, scheduled_for = incident.scheduled_for,
+        scheduled_until = incident.scheduled_until, created_at = incident.created_at,
+      }
+    end
+  end
+  return out
+end
+
+-- What goes on under a name, for keep: known, the ids (what a change compares with when its answer is lost), and scheduled, the
+-- id of the maintenance that is scheduled, if there is one.
+function Page:before(name)
+  local before = { known = json.array {} }
+  for i, incident in ipairs(self:find(name)) do
+    before.known[i] = incident.id
+    if incident.status == "scheduled" then before.scheduled = before.scheduled or incident.id end
+  end
+  return before
+end
+
+-- The id of what goes on under that name and was not known before, if there is something.
+function Page:made(name, known)
+  for _, incident in ipairs(self:find(name)) do
+    if not contains(known or {}, incident.id) then return incident.id end
+  end
+end
+
+local function has_update(incident, status, body)
+  for _, update in ipairs(incident.incident_updates or {}) do
+    if update.body == (body or "") and (status == nil or update.status == status) then return true end
+  end
+  return false
+end
+
+-- Was an incident of that name and text made, that was not there before? Then its id.
+local function made_since(self, given, known)
+  for _, incident in ipairs(open_incidents(self)) do
+    if incident.name == given.name and not contains(known, incident.id) and has_update(incident, nil, given.body) then
+      return incident.id
+    end
+  end
+end
+
+local OPTIONS = {
+  name = true, body = true, status = true, from = true, ["until"] = true, components = true, impact = true, lasts = true,
+  notify = true, known = true,
+}
+
+local function check_options(given, call)
+  for key in pairs(given) do
+    if not OPTIONS[key] then usage("statuspage %s: unknown option %s", call, tostring(key)) end
+  end
+  if type(given.name) ~= "string" or given.name == "" then usage("statuspage %s: name is missing", call) end
+end
+
+-- Component ids → what the incident sets them to.
+local function component_map(components, status)
+  if not components or #components == 0 or not status then return nil end
+  local map = {}
+  for _, id in ipairs(components) do map[id] = status end
+  return map
+end
+
+local function time_text(value)
+  if type(value) == "number" then return host.iso(math.tointeger(value) or value // 1 | 0) end
+  return value
+end
+
+local function create(self, given, status, component_status)
+  local incident = {
+    name = given.name, status = status, body = given.body, impact_override = given.impact,
+    deliver_notifications = given.notify ~= false, components = component_map(given.components, component_status),
+    component_ids = given.components and #given.components > 0 and given.components or nil,
+  }
+  if given.from then
+    incident.scheduled_for, incident.scheduled_until = time_text(given.from), time_text(given["until"])
+    -- The run says when it begins and ends, not the clock.
+    incident.scheduled_auto_in_progress, incident.scheduled_auto_completed = false, false
+  end
+  local known = given.known or self:before(given.name).known
+  return connect(self):post(path_of(self), {
+    json = { incident = incident }, pick = { "id" },
+    what = ("POST %s %s \"%s\""):format(path_of(self), status, given.name),
+    resolve = function()
+      local id = made_since(self, given, known)
+      if id then return true, { status = 201, json = { id = id } } end
+      return false
+    end,
+  })
+end
+
+-- Announce a maintenance: name, body, from, until; components (ids), notify, known. Result: json.id.
+function Page:schedule(given)
+  check_options(given, "schedule")
+  if not given.from or not given["until"] then usage "statuspage schedule: from and until are needed" end
+  return create(self, given, "scheduled", nil)
+end
+
+-- Begin now: an incident ("investigating" unless status is given), or, when it is given how long it lasts, a
+-- maintenance that is in progress. name, body; lasts (seconds or "5m"), status, components (ids), impact, notify,
+-- known. Result: json.id.
+function Page:start(given)
+  check_options(given, "start")
+  if given.lasts then
+    local span = host.duration(given.lasts)
+    if not span then usage("statuspage start: lasts = %s is no duration", tostring(given.lasts)) end
+    local now = host.now()
+    -- The service wants an end that is later than the beginning; times have whole seconds there.
+    local window = setmetatable({ from = now, ["until"] = now + math.max(span, 60000) }, { __index = given })
+    return create(self, window, "in_progress", "under_maintenance")
+  end
+  return create(self, given, given.status or "investigating", "under_maintenance")
+end
+
+-- Has the page that update already?
+local function settled(self, id, given)
+  local incident = self:get(id)
+  return (given.status == nil or incident.status == given.status) and has_update(incident, given.status, given.body)
+end
+
+-- Post an update: status, body; components (ids), component_status, notify.
+function Page:update(id, given)
+  local incident = {
+    status = given.status, body = given.body, deliver_notifications = given.notify ~= false,
+    components = component_map(given.components, given.component_status),
+  }
+  return connect(self):patch(path_of(self, "/" .. tostring(id)), {
+    json = { incident = incident }, pick = { "id" },
+    what = ("PATCH %s %s"):format(path_of(self, "/" .. tostring(id)), given.status or "update"),
+    resolve = function() return settled(self, id, given), { status = 200, json = { id = id } } end,
+  })
+end
+
+local function finish(self, id, status, body, options)
+  options = options or {}
+  return self:update(id, {
+    status = status, body = body, notify = options.notify, components = options.components,
+    component_status = "operational",
+  })
+end
+
+-- A maintenance is over.
+function Page:complete(id, body, options)
+  return finish(self, id, "completed", body, options)
+end
+
+-- An incident is over.
+function Page:resolve(id, body, options)
+  return finish(self, id, "resolved", body, options)
+end
+
+-- Over, whichever of the two it is: the page itself says which words go with it.
+local SCHEDULED = { scheduled = true, in_progress = true, verifying = true, completed = true }
+function Page:close(id, body, options)
+  return finish(self, id, SCHEDULED[self:get(id).status] and "completed" or "resolved", body, options)
+end
+
+local opened = {}
+
+-- A page by its id. Named as a target at once; nothing is asked before the first use.
+function statuspage.page(id)
+  if type(id) ~= "string" or not id:match("^%w+$") then usage("statuspage.page: %s is no page's id", tostring(id)) end
+  if not opened[id] then
+    host.target("statuspage", id, redirected())
+    opened[id] = setmetatable({ id = id }, Page)
+  end
+  return opened[id]
+end
+
+return statuspage
