@@ -1,0 +1,231 @@
+local sh, host, secret = require "pgsh.sh", require "pgsh.host", require "pgsh.secret"
+
+local TOKEN = "shh-0123456789-abcdef"
+
+local function failure(f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok, "it did not fail")
+  return err
+end
+
+local function shown(...)
+  local args, text = table.pack(...), nil
+  host.within({ branch = "spec", phase = "run", changes = "show" }, function()
+    text = tostring(sh.run(table.unpack(args, 1, args.n)))
+  end)
+  return (text:gsub(", known after the run", ""))
+end
+
+-- Is there a living process whose command line holds the text? One of the group may be dead and not yet reaped by init.
+local function alive(text)
+  return sh.read("ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -F -- '" .. text .. "'", { ok = { 0, 1 } }).out ~= ""
+end
+
+local unique = 0
+local function mark() -- a number of seconds nobody else sleeps
+  unique = unique + 1
+  return ("%d.%03d"):format(50000 + host.pid % 10000, unique)
+end
+
+describe("sh", function()
+  describe("runs", function()
+    it("argument vectors, without a shell", function()
+      assert.same({ exit = 0, out = "a b $HOME 'c'\n", err = "" }, sh.read { "echo", "a b", "$HOME", "'c'" })
+      assert.equal("7\n", sh.read({ "echo", 7 }).out)
+    end)
+    it("a string with the shell", function()
+      assert.equal("3\n", sh.read("echo a b c | wc -w").out:gsub(" ", ""))
+    end)
+    it("keeps both outputs apart, byte for byte", function()
+      local result = sh.read [[printf 'a\0\377'; printf 'e' >&2]]
+      assert.equal("a\0\255", result.out)
+      assert.equal("e", result.err)
+    end)
+    it("with input of a megabyte", function()
+      local input = ("0123456789abcdef"):rep(65536)
+      assert.equal(input, sh.read({ "cat" }, { input = input }).out)
+      assert.equal("", sh.read({ "cat" }, { input = "" }).out)
+    end)
+    it("with input that is not read", function()
+      assert.equal(0, sh.read({ "true" }, { input = ("x"):rep(1024 * 1024) }).exit)
+    end)
+    it("with /dev/null as input otherwise", function()
+      assert.equal("/dev/null\n", sh.read("readlink /proc/self/fd/0").out)
+    end)
+    it("with an environment of its own", function()
+      local out = sh.read('echo "$A-$B-${HOME:-none}-$PATH"', { env = { A = "1", B = secret(TOKEN), HOME = false } }).out
+      assert.matches("^1%-", out)
+      assert.is_truthy(out:find("-" .. TOKEN .. "-none-/", 1, true))
+      assert.is_nil(host.getenv "A")
+    end)
+    it("in a directory", function()
+      assert.equal("/\n", sh.read({ "pwd" }, { cwd = "/" }).out)
+      local err = failure(sh.read, { "pwd" }, { cwd = "/nonesuch" })
+      assert.equal("spawn", err.code)
+      assert.matches("cannot start pwd in /nonesuch: No such file", err.message)
+    end)
+    it("in a group and session of its own, inheriting three descriptors", function()
+      local file <close> = assert(io.open "/etc/passwd") -- opened without close-on-exec
+      assert.same({ "0", "1", "2" }, { sh.read("ls /proc/$$/fd").out:match "^(%d+)%s+(%d+)%s+(%d+)%s*$" })
+      local pid, group, session = sh.read("ps -o pid=,pgid=,sid= -p $$").out:match "(%d+)%s+(%d+)%s+(%d+)"
+      assert.equal(pid, group)
+      assert.equal(pid, session)
+    end)
+    it("with default signals", function()
+      local ignored = sh.read("grep SigIgn /proc/self/status").out:match "SigIgn:%s*(%x+)"
+      assert.equal(0, tonumber(ignored, 16) & (1 << 12)) -- SIGPIPE
+    end)
+  end)
+
+  describe("fails", function()
+    it("with the exit status and the last words", function()
+      local err = failure(sh.read, { "sh", "-c", "echo one >&2; echo 'FATAL: two' >&2; exit 3" })
+      assert.equal("process", err.kind)
+      assert.equal(3, err.exit)
+      assert.equal("sh exited with 3", err.message)
+      assert.equal("one\nFATAL: two", err.detail)
+      assert.equal("sh localhost", err.target)
+      assert.equal("false; exit 4 exited with 4", failure(sh.run, "false; exit 4").message)
+    end)
+    it("not with an accepted status", function()
+      assert.equal(1, sh.read({ "false" }, { ok = { 0, 1 } }).exit)
+      assert.equal("process", failure(sh.read, { "true" }, { ok = { 1 } }).kind)
+    end)
+    it("with the signal", function()
+      local err = failure(sh.read, "kill -SEGV $$")
+      assert.equal(11, err.signal)
+      assert.matches("ended by signal 11", err.message)
+      assert.equal("process", failure(sh.read, "kill -9 $$", { ok = { 0, 137 } }).kind)
+    end)
+    it("when there is no such command", function()
+      local err = failure(sh.run, { "pgsh-nonesuch", "x" })
+      assert.equal("spawn", err.code)
+      assert.matches("cannot start pgsh%-nonesuch: No such file", err.message)
+      assert.matches("PATH", err.hint)
+    end)
+    it("on wrong arguments", function()
+      assert.equal("usage", failure(sh.read, {}).kind)
+      assert.equal("usage", failure(sh.read, { "echo", {} }).kind)
+      assert.equal("usage", failure(sh.read, { "echo", "a\0b" }).kind)
+      assert.equal("usage", failure(sh.read, "true", { timout = 1 }).kind)
+      assert.equal("usage", failure(sh.read, "true", { ok = { "x" } }).kind)
+      assert.equal("usage", failure(sh.read, "true", { env = { ["A=B"] = "c" } }).kind)
+    end)
+    it("on a secret in an argument, with a hint", function()
+      for _, command in ipairs { { "echo", secret(TOKEN) }, secret("echo " .. TOKEN) } do
+        local err = failure(sh.run, command)
+        assert.equal("usage", err.kind)
+        assert.matches("process list", err.message)
+        assert.matches("env", err.hint)
+      end
+    end)
+    it("on too much output, with one clear line", function()
+      local before = host.mono()
+      local err = failure(sh.read, "head -c 100000000 /dev/zero; sleep 10")
+      assert.equal("limit", err.kind)
+      assert.matches("printed more than 16 MiB of output; raise limit= or stream it$", err.message)
+      assert.is_true(host.mono() - before < 2500)
+      assert.equal("limit", failure(sh.read, "echo 12345 >&2", { limit = 4 }).kind)
+      assert.equal(20 * 1024 * 1024, #sh.read("head -c 20971520 /dev/zero", { limit = "20M" }).out)
+    end)
+  end)
+
+  describe("a change", function()
+    it("gives the end of what was printed, as text", function()
+      local result = sh.run "seq 1 200000; echo err >&2"
+      assert.is_true(result.truncated)
+      assert.is_true(#result.out <= 64 * 1024)
+      assert.matches("200000\n$", result.out)
+      assert.equal("err\n", result.err)
+      assert.same({ exit = 0, out = "a\u{FFFD}\u{FFFD}é\n", err = "" }, sh.run [[printf 'a\0\377\303\251\n']])
+    end)
+    it("is shown as it could be pasted", function()
+      assert.equal("‹pg_ctl stop -D '/var/lib/my data' 'it'\\''s' ''›", shown { "pg_ctl", "stop", "-D", "/var/lib/my data", "it's", "" })
+      assert.equal("‹ls | wc›", shown "ls | wc")
+      assert.equal("‹stop it›", shown({ "true" }, { what = "stop it" }))
+      assert.matches("… %(1005 bytes%)", shown("echo " .. ("x"):rep(1000)))
+    end)
+    it("passes on what is not known in a plan", function()
+      host.within({ branch = "spec", phase = "run", changes = "show" }, function()
+        local made = sh.run({ "make" }, { what = "made" })
+        assert.matches("kill '?‹made.out", tostring(sh.run { "kill", made.out }))
+        assert.matches("cat '?‹made.out", tostring(sh.read { "cat", made.out }))
+        assert.matches("tee", tostring(sh.run({ "tee" }, { input = made.out })))
+      end)
+    end)
+    it("that is stopped is unknown", function()
+      local err = failure(sh.run, { "sleep", mark() }, { timeout = 0.2 })
+      assert.equal("unknown", err.kind)
+      local result = sh.run({ "sleep", mark() }, { timeout = 0.2, resolve = function() return true, { exit = 0 } end })
+      assert.same({ exit = 0 }, result)
+    end)
+  end)
+
+  describe("ends", function()
+    it("when its time is over, with all its children", function()
+      local seconds = mark()
+      local before = host.mono()
+      local err = failure(sh.read, ("sleep %s & sleep %s; true"):format(seconds, seconds), { timeout = 0.3 })
+      assert.equal("timeout", err.kind)
+      assert.is_true(host.mono() - before < 1500, "TERM was enough")
+      assert.is_false(alive("sleep " .. seconds))
+    end)
+    it("with KILL when it ignores TERM", function()
+      local seconds = mark()
+      local before = host.mono()
+      local err = failure(sh.read, ("trap '' TERM; sleep %s; sleep %s"):format(seconds, seconds), { timeout = 0.2 })
+      local took = host.mono() - before
+      assert.equal("timeout", err.kind)
+      assert.matches("KILL", err.detail)
+      assert.is_true(took >= 2000 and took < 3500, took)
+      assert.is_false(alive("sleep " .. seconds))
+    end)
+    it("and leaves time to clean up", function()
+      local file = sh.run("mktemp").out:gsub("%s+$", "")
+      failure(sh.read, ("trap 'sleep 0.5; echo cleaned > %s; exit 1' TERM; sleep 60 & wait"):format(file), { timeout = 0.2 })
+      assert.equal("cleaned\n", sh.read({ "cat", file }).out)
+      os.remove(file)
+    end)
+    it("when its task is cancelled", function()
+      local seconds = mark()
+      local task = host.spawn("spec", function() sh.read { "sleep", seconds } end)
+      host.sleep(0.2)
+      assert.is_true(alive("sleep " .. seconds))
+      task:cancel()
+      assert.equal("cancelled", failure(task.join, task).code)
+      assert.is_false(alive("sleep " .. seconds))
+    end)
+    it("without waiting for ever for a grandchild that holds its output", function()
+      local seconds = mark()
+      local before = host.mono()
+      local result = sh.read(("sleep %s & echo $!"):format(seconds))
+      local took = host.mono() - before
+      local pid = result.out:match "^%d+"
+      assert.is_true(took >= 900 and took < 2000, took)
+      assert.is_true(alive("sleep " .. seconds)) -- a daemon started on purpose lives on
+      sh.run { "kill", pid }
+    end)
+    it("and many at once", function()
+      local tasks = {}
+      for i = 1, 20 do
+        tasks[i] = host.spawn("spec", function() return sh.read({ "sh", "-c", "sleep 0.2; echo " .. i }).out end)
+      end
+      local before = host.mono()
+      for i = 1, 20 do assert.equal(i .. "\n", tasks[i]:join()) end
+      assert.is_true(host.mono() - before < 2000)
+    end)
+    it("leaving no zombie and no descriptor", function()
+      local function count() return tonumber(sh.read(("ls /proc/%d/fd | wc -l"):format(host.pid)).out) end
+      sh.read { "true" }
+      local before = count()
+      for i = 1, 20 do
+        sh.read({ "cat" }, { input = "x" })
+        pcall(sh.read, { "pgsh-nonesuch" }, { input = "x" })
+        pcall(sh.read, "echo " .. i, { limit = 1 })
+      end
+      assert.equal(before, count())
+      local zombies = sh.read(("ps -o stat=,comm= --ppid %d | grep '^Z'"):format(host.pid), { ok = { 0, 1 } }).out
+      assert.equal("", zombies)
+    end)
+  end)
+end)

@@ -1,0 +1,148 @@
+-- Runs ./pgsh for specs, in an environment of its own, without a terminal.
+--
+--   local run = require("support.run")
+--   local box = run.box(lab.env)                       a home, a state directory, the environment; box:remove() at the end
+--   local result = box:pgsh { "plan", FILE, "--app", "crates-io" }
+--   result.exit, result.stdout, result.stderr
+--   local process = box:start { … }                    in the background: process:signal "INT", process:wait(10)
+local socket = require "socket"
+local json = require "cjson"
+
+local run = {}
+local Box, Process = {}, {}
+Box.__index, Process.__index = Box, Process
+
+local BINARY = os.getenv "PGSH" or "./pgsh"
+local LIMIT_S = 60
+
+local function quote(text)
+  return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
+end
+
+local function read_file(path)
+  local file = io.open(path, "rb")
+  if not file then return "" end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+run.quote, run.read_file = quote, read_file
+
+-- The output of a shell command, without the last line break.
+function run.shell(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read "a"
+  pipe:close()
+  return (text:gsub("\n$", ""))
+end
+
+-- A directory with home and state, gone with box:remove().
+function run.box(env)
+  local dir = run.shell "mktemp -d"
+  os.execute(("mkdir -p %s/home %s/state %s/out"):format(dir, dir, dir))
+  local self = setmetatable({ dir = dir, count = 0, env = {
+    PATH = os.getenv "PATH", HOME = dir .. "/home", XDG_STATE_HOME = dir .. "/state", LANG = "C.UTF-8", PWD = run.shell "pwd",
+  } }, Box)
+  for name, value in pairs(env or {}) do self.env[name] = value end
+  return self
+end
+
+function Box:remove()
+  os.execute("rm -rf " .. quote(self.dir))
+end
+
+local function environment(self, more)
+  local all, words = {}, {}
+  for name, value in pairs(self.env) do all[name] = value end
+  for name, value in pairs(more or {}) do all[name] = value end
+  for name, value in pairs(all) do
+    if value ~= false then words[#words + 1] = quote(name .. "=" .. value) end
+  end
+  return table.concat(words, " ")
+end
+
+-- The shell's words for one call, which become the process; options: env, stdin (text), binary.
+-- setsid: there is no terminal to ask at.
+local function command(self, arguments, options, out)
+  local words = {}
+  for i, word in ipairs(arguments) do words[i] = quote(word) end
+  local input = "/dev/null"
+  if options.stdin then
+    input = out .. ".in"
+    local file = assert(io.open(input, "wb"))
+    file:write(options.stdin)
+    file:close()
+  end
+  return ("exec setsid env -i %s %s %s <%s >%s.out 2>%s.err"):format(environment(self, options.env),
+    quote(options.binary or BINARY), table.concat(words, " "), input, out, out)
+end
+
+-- Start it and go on. A pipe is used because a shell's background job would ignore SIGINT.
+function Box:start(arguments, options)
+  self.count = self.count + 1
+  local out = ("%s/out/%d"):format(self.dir, self.count)
+  local pipe = assert(io.popen(("echo $$ >%s.pid; %s"):format(out, command(self, arguments, options or {}, out)), "r"))
+  local process = setmetatable({ out = out, pipe = pipe }, Process)
+  repeat
+    process.pid = tonumber(read_file(out .. ".pid"))
+    if not process.pid then socket.sleep(0.002) end
+  until process.pid
+  return process
+end
+
+-- Run it to its end. options.limit: seconds, then it is killed and an error raised.
+function Box:pgsh(arguments, options)
+  return self:start(arguments, options):wait(options and options.limit)
+end
+
+function Process:alive()
+  local state = read_file(("/proc/%d/stat"):format(self.pid)):match "^%d+ %(.*%) (%a)"
+  return state ~= nil and state ~= "Z"
+end
+
+function Process:signal(name)
+  os.execute(("kill -%s %d"):format(name, self.pid))
+end
+
+function Process:stdout() return read_file(self.out .. ".out") end
+function Process:stderr() return read_file(self.out .. ".err") end
+
+-- Wait until its standard error matches a pattern.
+function Process:expect(pattern, seconds)
+  local deadline = socket.gettime() + (seconds or 20)
+  while not self:stderr():find(pattern) do
+    if socket.gettime() > deadline or not self:alive() then
+      error(("%s is not to be seen in:\n%s"):format(pattern, self:stderr()), 2)
+    end
+    socket.sleep(0.005)
+  end
+end
+
+-- Wait for its end: exit (128 + signal), stdout, stderr.
+function Process:wait(seconds)
+  local deadline = socket.gettime() + (seconds or LIMIT_S)
+  while self:alive() do
+    if socket.gettime() > deadline then
+      self:signal "KILL"
+      error("it did not end by itself:\n" .. self:stderr(), 2)
+    end
+    socket.sleep(0.003)
+  end
+  local _, how, code = self.pipe:close()
+  return { exit = how == "signal" and 128 + code or code, stdout = self:stdout(), stderr = self:stderr() }
+end
+
+-- The events of the newest run, or of one.
+function Box:journal(id)
+  local path = id and ("%s/state/pgsh/runs/%s/journal.jsonl"):format(self.dir, id)
+    or run.shell(("ls -td %s/state/pgsh/runs/*/ | head -n 1"):format(self.dir)) .. "journal.jsonl"
+  local events = {}
+  for line in read_file(path):gmatch "[^\n]+" do
+    local ok, event = pcall(json.decode, line)
+    if ok then events[#events + 1] = event end
+  end
+  return events, path
+end
+
+return run
