@@ -66,7 +66,7 @@ local with_scheduler = { scheduler.found, tostring(scheduler.why) }
 local redeploy = { timeout = redeploy_limit, crashed = crashed_limit }
 
 local function minutes(seconds)
-  if seconds % 60 ~= 0 then return ("%d seconds"):format(seconds) end
+  if seconds % 60 ~= 0 then return ("%g seconds"):format(seconds) end
   return seconds == 60 and "a minute" or ("%d minutes"):format(seconds // 60)
 end
 
@@ -78,6 +78,8 @@ local function filled(text)
   end
   return (text:gsub("{effect}", (effect:gsub("%%", "%%%%"))):gsub("{(%l+)}", words))
 end
+
+announce_text, start_text, end_text, abort_text = filled(announce_text), filled(start_text), filled(end_text), filled(abort_text)
 
 local function restored(kept)
   if not worker_restore then return kept and kept.was end
@@ -146,14 +148,14 @@ local announced = step "Announce the maintenance ahead of time" {
   keep = function() return page:before(title) end,
   run = function(kept)
     return page:schedule {
-      name = title, body = filled(announce_text), from = announce_from, ["until"] = announce_to, components = page_components,
+      name = title, body = announce_text, from = announce_from, ["until"] = announce_to, components = page_components,
       notify = notify, known = kept.known,
     }
   end,
   note = function(_, result) return "maintenance " .. tostring(result.json.id) end,
   undo = { "say on the status page that it is called off", function(kept)
     local id = page:made(title, kept.known)
-    if id then page:complete(id, filled(abort_text), { components = page_components, notify = notify }) end
+    if id then page:complete(id, abort_text, { components = page_components, notify = notify }) end
   end },
 }
 
@@ -190,20 +192,19 @@ local begun = step "Announce the start" {
   when = with_page,
   keep = function() return page:before(title) end,
   run = function(kept)
-    local message = filled(start_text)
     if kept.scheduled then
       return page:update(kept.scheduled, {
-        status = "in_progress", body = message, components = page_components, component_status = "under_maintenance", notify = notify,
+        status = "in_progress", body = start_text, components = page_components, component_status = "under_maintenance", notify = notify,
       })
     end
     return page:start {
-      name = title, body = message, lasts = budget, components = page_components, notify = notify, known = kept.known,
+      name = title, body = start_text, lasts = budget, components = page_components, notify = notify, known = kept.known,
     }
   end,
   note = function(_, result) return "incident " .. tostring(result.json.id) end,
   undo = { "say on the status page that it is called off", function(kept)
     local id = kept.scheduled or page:made(title, kept.known)
-    if id then page:complete(id, filled(abort_text), { components = page_components, notify = notify }) end
+    if id then page:complete(id, abort_text, { components = page_components, notify = notify }) end
   end },
 }
 
@@ -266,7 +267,7 @@ step "Announce the end" {
   id = "announce-end",
   when = with_page,
   run = function()
-    return page:complete(begun.result.json.id, filled(end_text), { components = page_components, notify = notify })
+    return page:complete(begun.result.json.id, end_text, { components = page_components, notify = notify })
   end,
   doc = "Here and not at the end: from now on users are no longer affected.",
 }

@@ -67,7 +67,9 @@ function ask.choice(text, choices)
     letters[i], labels[i] = choice[1], ("[%s] %s"):format(choice[1], choice[2])
   end
   if session.shows() then return require("pgsh.unknown").new("answer to \"" .. text .. "\"") end
-  return (questions.put(current, { text = text, options = table.concat(letters), labels = table.concat(labels, "   "), key = key_of(current, text) }))
+  return (questions.put(current, {
+    text = text, options = table.concat(letters), labels = table.concat(labels, "   "), key = key_of(current, text),
+  }))
 end
 
 ---A secret, not echoed and never journaled.

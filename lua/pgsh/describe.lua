@@ -21,7 +21,8 @@ local function text_of(current, f)
   local key = info.source .. ":" .. info.linedefined .. ":" .. info.lastlinedefined
   local text = current.texts[key]
   if not text then
-    text = table.concat(lines_of(current, info.source), "\n", info.linedefined, math.min(info.lastlinedefined, #lines_of(current, info.source)))
+    local lines = lines_of(current, info.source)
+    text = table.concat(lines, "\n", info.linedefined, math.min(info.lastlinedefined, #lines))
     current.texts[key] = text
   end
   return text

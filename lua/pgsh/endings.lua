@@ -108,12 +108,13 @@ function endings.undone(current, undone, rest, failed)
     for i, item in ipairs(rest) do names[i] = item.step.id end
     return {
       status = "stopped", exit = 5, next = next_commands(current),
-      message = ("stopped half way: %s undone; without undo and still in effect: %s"):format(plural(undone, "step"), table.concat(names, ", ")),
+      message = ("stopped half way: %s undone; without undo and still in effect: %s"):format(plural(undone, "step"),
+        table.concat(names, ", ")),
     }
   end
   local message = undone == 0 and "nothing had to be undone" or plural(undone, "step") .. " undone, nothing is left in effect"
-  if failed then return { status = "failed", exit = 1, message = "failed, " .. message, next = next_commands(current) } end
-  return { status = "done", exit = 0, message = "done, " .. message }
+  if failed then return { status = "failed", exit = 1, message = "failed, " .. message, undone = true, next = next_commands(current) } end
+  return { status = "done", exit = 0, message = "done, " .. message, undone = true }
 end
 
 ---An error outside every step: wrong call, script that does not load, lock, store.

@@ -6,6 +6,7 @@ local fold = {}
 ---@class pgsh.State
 ---@field params table<string, any>
 ---@field facts table<string, any>
+---@field known_facts table<string, boolean> # also those whose value is nil
 ---@field kept table<string, any>          # step id → what its keep read
 ---@field results table<string, any>       # step id → what its run returned
 ---@field done table<string, boolean>
@@ -23,7 +24,7 @@ local fold = {}
 ---@return pgsh.State
 function fold.empty()
   return {
-    params = {}, facts = {}, kept = {}, results = {}, done = {}, skipped = {}, failed = {}, begun = {}, changes = {},
+    params = {}, facts = {}, known_facts = {}, kept = {}, results = {}, done = {}, skipped = {}, failed = {}, begun = {}, changes = {},
     effects = {}, attempts = {}, answers = {}, clocks = {}, steps = {}, settings = {}, targets = {},
   }
 end
@@ -48,7 +49,9 @@ on["run.ended"] = function(state, event) state.ended = event end
 on["setting"] = function(state, event)
   if event.option then state.settings[event.option] = event.value end
 end
-on["fact"] = function(state, event) state.facts[event.name] = event.value end
+on["fact"] = function(state, event)
+  state.facts[event.name], state.known_facts[event.name] = event.value, true
+end
 
 on["step.started"] = function(state, event)
   local id = event.step

@@ -29,7 +29,8 @@ local function requirer(environment, beside)
         return f, path
       end
     end
-    errors.usage("require \"%s\": no such module on PGSH_PATH (%s) or beside the script (%s)", name, table.concat(directories(), ":"), beside)
+    errors.usage("require \"%s\": no such module on PGSH_PATH (%s) or beside the script (%s)", name,
+      table.concat(directories(), ":"), beside)
   end
   return function(name)
     if type(name) ~= "string" then errors.usage("require \"name\"") end

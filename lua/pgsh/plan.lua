@@ -130,7 +130,10 @@ local function ending_of(tally, problem, step)
     }
   end
   if tally.problems and #tally.problems > 0 then
-    return { status = "refused", exit = 3, message = "refused as it stands, the run would end at its preflight: " .. table.concat(tally.problems, "; ") }
+    return {
+      status = "refused", exit = 3,
+      message = "refused as it stands, the run would end at its preflight: " .. table.concat(tally.problems, "; "),
+    }
   end
   return { status = "done", exit = 0, message = ("done, %s planned, nothing is changed"):format(endings.plural(tally.steps, "step")) }
 end

@@ -29,7 +29,8 @@ LINES["step.done"] = function(e)
   return ("   done in %.1f s%s"):format((e.ms or 0) / 1000, e.note and ": " .. e.note or "")
 end
 LINES["step.failed"] = function(e)
-  return ("   %s%s: %s"):format(e.phase == "undo" and "undo " or "", e.outcome == "unknown" and "OUTCOME UNKNOWN" or "failed", line_of_error(e.error))
+  local word = e.outcome == "unknown" and "OUTCOME UNKNOWN" or "failed"
+  return ("   %s%s: %s"):format(e.phase == "undo" and "undo " or "", word, line_of_error(e.error))
 end
 LINES["step.skipped"] = function(e) return ("%d  skipped: %s"):format(e.number, e.why or "") end
 LINES["step.undone"] = function(e) return ("%d  %s"):format(e.number, e.why or "undone") end
@@ -47,7 +48,7 @@ LINES["clock.closed"] = function(e)
     e.over and ", OVER ITS BUDGET OF " .. host.span(e.budget_ms) or "")
 end
 LINES["answered"] = function(e)
-  return ("     %s  → %s (%s%s)"):format((e.question or ""):gsub("\n.*", ""), e.answer or "", e.by or "", e.user and ", " .. e.user or "")
+  return ("     %s  → %s (%s%s)"):format((e.question or "?"):match("^[^\n]*"), e.answer or "", e.by or "", e.user and ", " .. e.user or "")
 end
 LINES["log"] = function(e)
   if e.level ~= "debug" then return ("     %s%s"):format(e.level ~= "info" and e.level .. ": " or "", e.text) end
@@ -106,8 +107,10 @@ local function step_rows(events, state)
     local event = last[step.id]
     local word = event and event.type:match("%.(.*)$") or "not reached"
     local note = event and (event.note or event.why or event.error and line_of_error(event.error)) or ""
+    local took = event and event.ms and ("%.1f s"):format(event.ms / 1000) or ""
+    word = word == "done" and "" or word .. (note ~= "" and ": " or "")
     lines[#lines + 1] = ("| %s | %s | %s | %s | %s%s |"):format(step.number or "", escaped(step.title), event and time_of(event) or "",
-      event and event.ms and ("%.1f s"):format(event.ms / 1000) or "", word == "done" and "" or word .. (note ~= "" and ": " or ""), escaped(note))
+      took, word, escaped(note))
   end
   return lines
 end

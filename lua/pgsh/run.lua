@@ -22,7 +22,7 @@ local SHARED = { sh = true, file = true, pipe = true }
 local function targets_text(targets)
   local names = {}
   for i, target in ipairs(targets) do names[i] = target.kind .. " " .. target.name end
-  return #names > 0 and table.concat(names, ", ") or "no target"
+  return table.concat(names, ", ")
 end
 
 -- The path by which a resumed run finds the script again.
@@ -64,8 +64,10 @@ end
 
 local function confirm(current)
   local count = #selection.certain(current)
-  local text = ("run %s on %s?"):format(endings.plural(count, "step"), targets_text(host.targets()))
-  return questions.routine(current, text)
+  local targets = host.targets()
+  local text = "run " .. endings.plural(count, "step")
+  if #targets > 0 then text = text .. " on " .. targets_text(targets) end
+  return questions.routine(current, text .. "?")
 end
 
 local function settings(current)
@@ -111,7 +113,9 @@ end
 function run.reopen(invocation)
   local id = invocation.words and invocation.words[1]
   if not id then errors.raise("usage", "which run? pgsh %s ID, or last (pgsh runs lists them)", invocation.command) end
-  local current = session.new({ options = invocation.options, rest = invocation.rest, known = invocation.known, words = { table.unpack(invocation.words, 3) } })
+  local current = session.new {
+    options = invocation.options, rest = invocation.rest, known = invocation.known, words = { table.unpack(invocation.words, 3) },
+  }
   host.set_mode("real", { step_by_step = current.options.step and true or false })
   -- Read first: a script that does not load must not disturb the run.
   local events, info = host.run_read(id)

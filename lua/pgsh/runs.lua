@@ -25,7 +25,7 @@ end
 ---@return string
 function runs.status(state, info)
   if info.live then return "running" end
-  if state.ended then return state.ended.status or "ended" end
+  if state.ended then return state.ended.undone and "undone" or state.ended.status or "ended" end
   return "cut off"
 end
 
@@ -52,7 +52,10 @@ local function row_of(info)
   }
 end
 
-local COLUMNS = { { "id", "run" }, { "started", "started" }, { "procedure", "procedure" }, { "targets", "targets" }, { "status", "status" }, { "step", "step" } }
+local COLUMNS = {
+  { "id", "run" }, { "started", "started" }, { "procedure", "procedure" }, { "targets", "targets" }, { "status", "status" },
+  { "step", "step" },
+}
 
 local function width(text)
   return utf8.len(text) or #text

@@ -101,10 +101,14 @@ local function milliseconds(what, body, key)
 end
 
 local function read_when(what, step, when)
-  if type(when) == "table" then when, step.when_why = when[1], when[2] end
   if when == nil then return end
+  if type(when) == "table" and not require("pgsh.unknown").is(when) then
+    when, step.when_why = when[1] or false, when[2]
+  end
   if type(when) ~= "function" then when = not not when end
-  if step.when_why ~= nil and type(step.when_why) ~= "string" then errors.usage("%s: when = { condition, \"why it is left out\" }", what) end
+  if step.when_why ~= nil and type(step.when_why) ~= "string" then
+    errors.usage("%s: when = { condition, \"why it is left out\" }", what)
+  end
   step.when = when
 end
 
@@ -154,7 +158,8 @@ function steps.add(current, step)
     errors.usage("%s \"%s\": id \"%s\" cannot be used: give another with id =", step.kind, step.title, step.id)
   end
   if former then
-    errors.usage("%s \"%s\": the id %s is taken by line %d: give one of them another with id =", step.kind, step.title, step.id, former.line or 0)
+    errors.usage("%s \"%s\": the id %s is taken by line %d: give one of them another with id =", step.kind, step.title, step.id,
+      former.line or 0)
   end
   current.by_id[step.id] = step
   current.steps[#current.steps + 1] = step
@@ -230,13 +235,12 @@ function steps.fact(name)
   if type(name) ~= "string" then errors.usage("fact \"name\" (function)") end
   return function(f)
     if type(f) ~= "function" then errors.usage("fact \"%s\": a function is expected behind the name", name) end
-    local known = current.state.facts[name]
-    if known ~= nil then return known end
+    if current.state.known_facts[name] then return current.state.facts[name] end
     if not current.bodies or current.params:in_doubt() then return require("pgsh.unknown").new(name) end
     local _, ok, value = current:within("fact/" .. name, nil, "fact", "refuse", f)
     if not ok then error(value, 0) end
     current.facts[#current.facts + 1] = { name = name, value = value }
-    current.state.facts[name] = value
+    current.state.facts[name], current.state.known_facts[name] = value, true
     return value
   end
 end

@@ -52,7 +52,9 @@ end
 function undo.show(current, items, rest)
   for _, item in ipairs(items) do
     local step = item.step
-    host.emit("plan.step", { step = step.id, number = step.number, title = "Undo: " .. step.title, kind = step.kind, undo = step.undo_text })
+    host.emit("plan.step", {
+      step = step.id, number = step.number, title = "Undo: " .. step.title, kind = step.kind, undo = step.undo_text,
+    })
     if step.undo then
       local _, ok, problem = current:within(step.id .. "/undo", step.id, "undo", "show", step.undo, current.state.kept[step.id],
         current.state.results[step.id])
@@ -70,7 +72,8 @@ local function undo_step(current, step)
   local state = current.state
   local begun = host.mono()
   if step.undo then
-    local _, ok, problem = current:within(step.id .. "/undo", step.id, "undo", "allow", step.undo, state.kept[step.id], state.results[step.id])
+    local _, ok, problem = current:within(step.id .. "/undo", step.id, "undo", "allow", step.undo, state.kept[step.id],
+      state.results[step.id])
     if not ok then error(problem, 0) end
   else
     require("pgsh.manual").undo(current, step)
@@ -119,9 +122,8 @@ function undo.all(current, options)
   local items, rest = undo.items(current)
   if options.ask and #items > 0 then
     undo.show(current, items, rest)
-    if not questions.routine(current, ("undo %s of %s?"):format(endings.plural(undo.count(items), "change"), endings.plural(#items, "step"))) then
-      return nil
-    end
+    local changes, count = endings.plural(undo.count(items), "change"), endings.plural(#items, "step")
+    if not questions.routine(current, ("undo %s of %s?"):format(changes, count)) then return nil end
   end
   local undone = 0
   while true do

@@ -7,23 +7,26 @@ local unknown = {}
 
 local name_of = setmetatable({}, { __mode = "k" }) -- unknown → "incident.id"
 local whole = setmetatable({}, { __mode = "k" })   -- unknown → its text, when it was put together of several
+local root_of = setmetatable({}, { __mode = "k" }) -- unknown → the name of the one it is a part of
 local found = {}                                   -- places, in the order they were met
 local seen = {}                                    -- "file:line:text" → true
 local step                                         -- the step being planned
 
 local meta = { __name = "pgsh.Unknown" }
 
-local function make(name, text)
+local function make(name, text, root)
   local value = setmetatable({}, meta)
   name_of[value] = name
   whole[value] = text
+  root_of[value] = root or name
   return value
 end
 
-local function record(name)
+-- Once a line for what is read of one unknown: `made.path.x` is one place, not two.
+local function record(name, root)
   local file, line = place.find()
   if not file then return end
-  local key = file .. ":" .. line .. ":" .. name
+  local key = file .. ":" .. line .. ":" .. root
   if seen[key] then return end
   seen[key] = true
   found[#found + 1] = { step = step, file = file, line = line, text = name .. ", known after the run" }
@@ -88,36 +91,36 @@ end
 function meta:__index(key)
   -- As if a list had one element: `ipairs` over an unknown must end.
   if math.type(key) == "integer" then
-    record(name_of[self] .. "[" .. key .. "]")
-    if key == 1 then return make(name_of[self] .. "[1]") end
+    record(name_of[self] .. "[" .. key .. "]", root_of[self])
+    if key == 1 then return make(name_of[self] .. "[1]", nil, root_of[self]) end
     return nil
   end
   local name = name_of[self] .. "." .. tostring(key)
-  record(name)
-  return make(name)
+  record(name, root_of[self])
+  return make(name, nil, root_of[self])
 end
 
 function meta.__newindex()
   require("pgsh.errors").usage("a value that is known only after the run cannot be changed")
 end
 
-function meta:__call() return make(name_of[self] .. "()") end
+function meta:__call() return make(name_of[self] .. "()", nil, root_of[self]) end
 function meta:__tostring() return unknown.text(self) end
 function meta.__concat(a, b) return make("text", show(a) .. show(b)) end
 
 function meta:__len()
-  record("#" .. name_of[self])
+  record("#" .. name_of[self], root_of[self])
   return 1
 end
 
 local function compared(a, b)
-  record(name_of[a] or name_of[b])
+  record(name_of[a] or name_of[b], root_of[a] or root_of[b])
   return false
 end
 meta.__eq, meta.__lt, meta.__le = compared, compared, compared
 
 function meta:__pairs()
-  record(name_of[self])
+  record(name_of[self], root_of[self])
   return next, {}, nil
 end
 

@@ -11,7 +11,7 @@
 #include "vm/await.h"
 #include "vm/luaerr.h"
 
-#define GZIP_POOL_BYTES ((size_t)64 << 10) /* a longer text is worth a thread */
+#define GZIP_POOL_BYTES ((size_t)64 << 10)  /* a longer text is worth a thread */
 #define GUNZIP_POOL_BYTES ((size_t)4 << 10) /* it may grow a thousandfold */
 #define GZIP_LIMIT_BYTES (256 << 20)
 

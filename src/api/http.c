@@ -114,7 +114,8 @@ static void http_handle_base(lua_State *L, HttpHandle *handle, int index) {
   if (strpbrk(base, "?#") != NULL) luaerr_throw(L, ERR_USAGE, "http: the base address has no query: give query= with each call");
   http_url_credentials(base, &handle->user, &handle->secret);
   handle->base = http_url_plain(base);
-  for (size_t len = strlen(handle->base); len > 0 && handle->base[len - 1] == '/'; len--) handle->base[len - 1] = '\0';
+  for (size_t len = strlen(handle->base); len > 0 && handle->base[len - 1] == '/'; len--)
+    handle->base[len - 1] = '\0';
 }
 
 static void http_handle_target(lua_State *L, HttpHandle *handle, int options) {
@@ -131,8 +132,7 @@ static void http_handle_target(lua_State *L, HttpHandle *handle, int options) {
 
 /* http(base [, options]) */
 static int l_http_new(lua_State *L) {
-  static const char *const keys[] = {"headers", "auth",  "timeout", "name",  "kind",
-                                     "detail",  "netrc", "retry",   "sigv4", NULL};
+  static const char *const keys[] = {"headers", "auth", "timeout", "name", "kind", "detail", "netrc", "retry", "sigv4", NULL};
   lua_settop(L, 3); /* the module, base, options */
   int options = args_options(L, 3, keys);
   HttpHandle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
@@ -355,8 +355,8 @@ static int l_http_decode(lua_State *L) {
 static void http_open_handles(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", l_handle_gc}, {"__tostring", l_handle_tostring}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"get", l_http_get},     {"get_json", l_http_get_json}, {"head", l_http_head},     {"post", l_http_post},
-      {"put", l_http_put},     {"patch", l_http_patch},       {"delete", l_http_delete}, {NULL, NULL},
+      {"get", l_http_get}, {"get_json", l_http_get_json}, {"head", l_http_head},     {"post", l_http_post},
+      {"put", l_http_put}, {"patch", l_http_patch},       {"delete", l_http_delete}, {NULL, NULL},
   };
   luaL_newmetatable(L, HTTP_HANDLE_NAME);
   luaL_setfuncs(L, meta, 0);

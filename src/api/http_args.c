@@ -14,18 +14,19 @@
 
 #define HTTP_SHOW_BYTES 300
 
-static const char *const http_read_options[] = {"query", "headers", "timeout", "expect", "decode", "accept",
-                                                "range", "what",    "limit",   NULL};
-static const char *const http_change_options[] = {"query", "headers", "timeout", "expect",     "decode",  "accept",
-                                                  "range", "what",    "limit",   "json",       "body",    "pick",
-                                                  "resolve", "idempotent", NULL};
+static const char *const http_read_options[] = {"query",  "headers", "timeout", "expect", "decode",
+                                                "accept", "range",   "what",    "limit",  NULL};
+static const char *const http_change_options[] = {"query",  "headers", "timeout", "expect",     "decode",
+                                                  "accept", "range",   "what",    "limit",      "json",
+                                                  "body",   "pick",    "resolve", "idempotent", NULL};
 
 /* ---- headers ---- */
 
 /* A line break in a header would be a header of somebody else's making. */
 static void http_check_header(lua_State *L, const char *name, const char *value, size_t len) {
-  if (value == NULL) luaerr_throw(L, ERR_USAGE, "header '%s': a string expected", name);
-  if (strlen(value) != len || !http_header_valid(name, value))
+  if (value == NULL)
+    luaerr_throw(L, ERR_USAGE, "header '%s': a string expected", name);
+  else if (strlen(value) != len || !http_header_valid(name, value))
     luaerr_throw(L, ERR_USAGE, "header '%s': not a valid header (a control character, or not a name)", name);
 }
 
@@ -219,9 +220,11 @@ static void http_args_add_query(lua_State *L, HttpCall *call, int options) {
 static void http_add_shown_body(Buf *show, const char *text, size_t len) {
   size_t take = len < HTTP_SHOW_BYTES ? len : HTTP_SHOW_BYTES;
   if (take < len)
-    while (take > 0 && ((unsigned char)text[take] & 0xC0) == 0x80) take--;
+    while (take > 0 && ((unsigned char)text[take] & 0xC0) == 0x80)
+      take--;
   buf_add_char(show, ' ');
-  for (size_t i = 0; i < take; i++) buf_add_char(show, (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? ' ' : text[i]);
+  for (size_t i = 0; i < take; i++)
+    buf_add_char(show, (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? ' ' : text[i]);
   if (take < len) buf_printf(show, "… (%zu bytes)", len);
 }
 
@@ -237,35 +240,45 @@ static void http_add_json(lua_State *L, Buf *out, bool reveal) {
   free(text);
 }
 
-static void http_args_body(lua_State *L, HttpCall *call, int options) {
+/* The value on top as the body. */
+static void http_args_json(lua_State *L, HttpCall *call) {
   HttpRequest *request = call->request;
+  if (args_has_unknown(L, -1)) call->unknown = true;
+  http_add_json(L, &request->body, true);
+  Buf *shown = &http_push_query(L)->shown; /* a buffer that is freed if the next line raises */
+  lua_insert(L, -2);
+  http_add_json(L, shown, false);
+  http_add_shown_body(&call->show, buf_str(shown), shown->len);
+  request->has_body = true;
+  if (http_headers_get(&request->headers, "content-type") == NULL)
+    http_headers_set(&request->headers, "Content-Type", "application/json", false);
+}
+
+/* The text on top as the body. */
+static void http_args_text(lua_State *L, HttpCall *call) {
+  size_t len = 0;
+  bool unknown = args_is_unknown(L, -1), secret = secret_get(L, -1, NULL) != NULL;
+  const char *text = unknown ? luaL_tolstring(L, -1, &len) : args_text(L, -1, &len);
+  if (text == NULL) {
+    luaerr_throw(L, ERR_USAGE, "body: a string expected, got %s", luaL_typename(L, -1));
+    return;
+  }
+  call->unknown = call->unknown || unknown;
+  buf_add(&call->request->body, text, len);
+  call->request->has_body = true;
+  http_add_shown_body(&call->show, secret ? REDACT_MARK : text, secret ? strlen(REDACT_MARK) : len);
+}
+
+static void http_args_body(lua_State *L, HttpCall *call, int options) {
+  int top = lua_gettop(L);
   bool json = args_push(L, options, "json") != LUA_TNIL;
-  if (json) {
-    if (args_has_unknown(L, -1)) call->unknown = true;
-    http_add_json(L, &request->body, true);
-    Buf *shown = &http_push_query(L)->shown; /* a buffer that is freed if the next line raises */
-    lua_insert(L, -2);
-    http_add_json(L, shown, false);
-    http_add_shown_body(&call->show, buf_str(shown), shown->len);
-    lua_remove(L, -2);
-    request->has_body = true;
-    if (http_headers_get(&request->headers, "content-type") == NULL)
-      http_headers_set(&request->headers, "Content-Type", "application/json", false);
-  }
-  lua_pop(L, 1);
+  if (json) http_args_json(L, call);
+  lua_settop(L, top);
   if (args_push(L, options, "body") != LUA_TNIL) {
-    size_t len;
     if (json) luaerr_throw(L, ERR_USAGE, "json and body exclude each other");
-    bool secret = secret_get(L, -1, NULL) != NULL;
-    call->unknown = call->unknown || args_is_unknown(L, -1);
-    const char *text = args_is_unknown(L, -1) ? luaL_tolstring(L, -1, &len) : args_text(L, -1, &len);
-    if (text == NULL) luaerr_throw(L, ERR_USAGE, "body: a string expected, got %s", luaL_typename(L, -1));
-    buf_add(&request->body, text, len);
-    request->has_body = true;
-    http_add_shown_body(&call->show, secret ? REDACT_MARK : text, secret ? strlen(REDACT_MARK) : len);
-    if (args_is_unknown(L, -2)) lua_pop(L, 1);
+    http_args_text(L, call);
   }
-  lua_pop(L, 1);
+  lua_settop(L, top);
 }
 
 /* ---- what is expected ---- */

@@ -16,7 +16,8 @@ HttpRules *http_rules_new(void) { return mem_alloc(sizeof(HttpRules)); }
 void http_rules_free(void *ctx) {
   HttpRules *rules = ctx;
   if (rules == NULL) return;
-  for (char **field = rules->pick; field != NULL && *field != NULL; field++) free(*field);
+  for (char **field = rules->pick; field != NULL && *field != NULL; field++)
+    free(*field);
   free(rules->pick);
   free(rules->expect);
   free(rules->host);
@@ -35,7 +36,8 @@ static bool http_says_json(const HttpReply *reply) {
   const char *type = http_headers_get(&reply->headers, "content-type");
   if (type == NULL) return false;
   size_t len = strcspn(type, ";");
-  while (len > 0 && isspace((unsigned char)type[len - 1])) len--;
+  while (len > 0 && isspace((unsigned char)type[len - 1]))
+    len--;
   if (len == strlen("application/json") && strncasecmp(type, "application/json", len) == 0) return true;
   return len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0; /* application/vnd.heroku+json */
 }
@@ -46,8 +48,10 @@ static bool http_says_json(const HttpReply *reply) {
 static void http_add_line(Buf *out, const char *text, size_t len, size_t max) {
   size_t take = len < max ? len : max;
   if (take < len)
-    while (take > 0 && ((unsigned char)text[take] & 0xC0) == 0x80) take--;
-  for (size_t i = 0; i < take; i++) buf_add_char(out, iscntrl((unsigned char)text[i]) ? ' ' : text[i]);
+    while (take > 0 && ((unsigned char)text[take] & 0xC0) == 0x80)
+      take--;
+  for (size_t i = 0; i < take; i++)
+    buf_add_char(out, iscntrl((unsigned char)text[i]) ? ' ' : text[i]);
   if (take < len) buf_add_str(out, "…");
 }
 
@@ -57,7 +61,8 @@ static bool http_add_list(Buf *out, const json_t *list, int depth) {
   size_t before = out->len;
   for (size_t i = 0; i < json_array_size(list) && i < 5; i++) {
     Buf one = {0};
-    if (http_add_words(&one, json_array_get(list, i), depth)) buf_printf(out, "%s%s", out->len > before ? "; " : "", buf_str(&one));
+    if (http_add_words(&one, json_array_get(list, i), depth))
+      buf_printf(out, "%s%s", out->len > before ? "; " : "", buf_str(&one));
     buf_fini(&one);
   }
   return out->len > before;
@@ -97,7 +102,8 @@ static void http_add_reply_words(Buf *out, const HttpReply *reply) {
   Err ignored = {0};
   const char *first = buf_str(&reply->body);
   size_t len = reply->body.len;
-  while (len > 0 && isspace((unsigned char)*first)) first++, len--;
+  while (len > 0 && isspace((unsigned char)*first))
+    first++, len--;
   json_t *value = len > 0 && strchr("{[\"", *first) != NULL ? luajson_decode(first, len, &ignored) : NULL;
   bool found = value != NULL ? http_add_words(out, value, 4) : http_add_xml_words(out, &reply->body);
   if (!found && value == NULL) http_add_line(out, first, len, HTTP_WORDS_BYTES);
@@ -108,7 +114,11 @@ static void http_add_reply_words(Buf *out, const HttpReply *reply) {
 /* What a status says when the service says nothing. */
 static const char *http_status_text(int status) {
   switch (status) {
-  case 301: case 302: case 303: case 307: case 308: return "redirected";
+  case 301:
+  case 302:
+  case 303:
+  case 307:
+  case 308: return "redirected";
   case 400: return "bad request";
   case 401: return "not authorised: the credential is missing or refused";
   case 403: return "forbidden";
@@ -218,6 +228,7 @@ static void http_pick_field(json_t *to, const json_t *from, const char *field) {
 json_t *http_rules_picked(const HttpRules *rules) {
   if (rules->pick == NULL || rules->decoded == NULL) return NULL;
   json_t *picked = json_object();
-  for (char **field = rules->pick; *field != NULL; field++) http_pick_field(picked, rules->decoded, *field);
+  for (char **field = rules->pick; *field != NULL; field++)
+    http_pick_field(picked, rules->decoded, *field);
   return picked;
 }

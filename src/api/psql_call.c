@@ -13,6 +13,14 @@
 
 /* ---- before the door ---- */
 
+/* As the door names it. */
+static void call_set_target(Err *err, const Psql *db) {
+  Buf target = {0};
+  buf_printf(&target, "%s %s", db->target->kind, db->target->name);
+  err_set_target(err, buf_str(&target));
+  buf_fini(&target);
+}
+
 /* One handle, one task: a nested or second use is an error of the script, not a queue. */
 static void call_check_free(lua_State *L, const Psql *db) {
   if (!pg_busy(db->pg)) return;
@@ -24,7 +32,7 @@ static void call_check_free(lua_State *L, const Psql *db) {
   bool each = pg_streaming(db->pg);
   err_set(&err, ERR_BUSY, each ? "rows of :each are still being read from this handle" : "the handle is in use by another task");
   err_set_hint(&err, each ? "end that loop first, read with :rows, or make a second handle" : "make one handle for each task");
-  err_set_target(&err, db->target->name);
+  call_set_target(&err, db);
   luaerr_raise(L, &err);
 }
 
@@ -40,7 +48,7 @@ static void read_refuse(lua_State *L, const Psql *db, PgGuard verdict, const cha
     err_set(&err, ERR_READ_ONLY, "a quote, a comment or a U& name in the statement does not end or cannot be read");
   else
     err_set(&err, ERR_READ_ONLY, "a statement that begins with '%s' is not a read", name);
-  err_set_target(&err, db->target->name);
+  call_set_target(&err, db);
   if (err.code == ERR_READ_ONLY) err_set_hint(&err, "a change goes through :execute");
   luaerr_raise(L, &err);
 }

@@ -48,7 +48,8 @@ static ShArgs *sh_new_args(lua_State *L) {
 /* One word as a shell would take it, so that what is shown can be pasted. */
 static void sh_show_word(Buf *show, const char *word) {
   if (show->len > 0) buf_add_char(show, ' ');
-  if (word[0] != '\0' && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-‹›") == strlen(word)) {
+  if (word[0] != '\0' &&
+      strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-‹›") == strlen(word)) {
     buf_add_str(show, word);
     return;
   }
@@ -74,7 +75,10 @@ static const char *sh_check_word(lua_State *L, ShArgs *args, int index, const ch
   bool unknown = args_is_unknown(L, index);
   args->unknown = args->unknown || unknown;
   const char *text = unknown ? luaL_tolstring(L, index, &len) : lua_tolstring(L, index, &len);
-  if (text == NULL) luaerr_throw(L, ERR_USAGE, "sh: %s: a string expected, got %s", what, luaL_typename(L, index));
+  if (text == NULL) {
+    luaerr_throw(L, ERR_USAGE, "sh: %s: a string expected, got %s", what, luaL_typename(L, index));
+    return "";
+  }
   if (strlen(text) != len) luaerr_throw(L, ERR_USAGE, "sh: %s holds a zero byte", what);
   return text;
 }
@@ -103,7 +107,8 @@ static void sh_args_string(lua_State *L, ShArgs *args, int index) {
   size_t len = strcspn(text, "\n");
   bool cut = text[len] != '\0' || len > SH_NAME_BYTES;
   if (len > SH_NAME_BYTES) len = SH_NAME_BYTES;
-  while (cut && len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80) len--;
+  while (cut && len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+    len--;
   buf_add(&name, text, len);
   if (cut) buf_add_str(&name, "…");
   args->spec.name = buf_take(&name);
@@ -183,7 +188,8 @@ static void sh_finish_show(ShArgs *args) {
     if ((unsigned char)show->data[i] < 0x20 || show->data[i] == 0x7f) show->data[i] = ' ';
   if (show->len <= SH_SHOW_BYTES) return;
   size_t whole = show->len, len = SH_SHOW_BYTES;
-  while (len > 0 && ((unsigned char)show->data[len] & 0xC0) == 0x80) len--;
+  while (len > 0 && ((unsigned char)show->data[len] & 0xC0) == 0x80)
+    len--;
   show->len = len;
   buf_printf(show, "… (%zu bytes)", whole);
 }
@@ -195,13 +201,16 @@ static Op *sh_start(lua_State *L, int index) {
   const ShArgs *args = lua_touserdata(L, index);
   const ProcSpec *from = &args->spec;
   ProcSpec spec = {.has_input = from->has_input, .limit_bytes = from->limit_bytes, .tail = from->tail};
-  for (char **word = from->argv; *word != NULL; word++) proc_list_add(&spec.argv, *word);
-  for (char **entry = from->env; entry != NULL && *entry != NULL; entry++) proc_list_add(&spec.env, *entry);
+  for (char **word = from->argv; *word != NULL; word++)
+    proc_list_add(&spec.argv, *word);
+  for (char **entry = from->env; entry != NULL && *entry != NULL; entry++)
+    proc_list_add(&spec.env, *entry);
   spec.cwd = mem_strdup(from->cwd);
   spec.name = mem_strdup(from->name);
   buf_add(&spec.input, buf_str(&from->input), from->input.len);
   size_t count = 0;
-  while (from->accept[count] >= 0) count++;
+  while (from->accept[count] >= 0)
+    count++;
   spec.accept = memcpy(mem_alloc((count + 1) * sizeof *spec.accept), from->accept, (count + 1) * sizeof *spec.accept);
   const char *deadline = NULL;
   int64_t left = await_time_left(L, args->timeout_ms, &deadline);
@@ -225,7 +234,8 @@ static int sh_push_read(lua_State *L, Op *op, int args) {
   return 1;
 }
 
-/* How long the UTF-8 character at text is; 0 when it is not valid (RFC 3629), or a zero byte, which JSON texts here may not hold. */
+/* How long the UTF-8 character at text is; 0 when it is not valid (RFC 3629), or a zero byte, which JSON texts here may not hold.
+ */
 static size_t sh_utf8_len(const unsigned char *text, size_t left) {
   unsigned char c = text[0];
   size_t len = c < 0x80 ? 1 : c >= 0xC2 && c <= 0xDF ? 2 : c >= 0xE0 && c <= 0xEF ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
@@ -243,7 +253,8 @@ static void sh_push_text(lua_State *L, const Buf *bytes, bool truncated) {
   luaL_buffinit(L, &out);
   const unsigned char *text = (const unsigned char *)buf_str(bytes);
   size_t i = 0;
-  while (truncated && i < bytes->len && i < 3 && (text[i] & 0xC0) == 0x80) i++;
+  while (truncated && i < bytes->len && i < 3 && (text[i] & 0xC0) == 0x80)
+    i++;
   while (i < bytes->len) {
     size_t len = sh_utf8_len(text + i, bytes->len - i);
     if (len == 0)

@@ -20,9 +20,9 @@ static int l_os_exit(lua_State *L) {
     leave->status = lua_toboolean(L, 1) ? 0 : 1;
   else
     leave->status = (int)luaL_optinteger(L, 1, 0) & 0xff;
-  leave->asked = true;
   fflush(NULL);
-  lua_sethook(L, on_exit_hook, LUA_MASKCOUNT, 1000);
+  if (!leave->asked) lua_sethook(L, on_exit_hook, LUA_MASKCOUNT, 1000); /* anew each time, it would never come to count */
+  leave->asked = true;
   return luaL_error(L, "os.exit");
 }
 

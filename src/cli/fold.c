@@ -50,9 +50,8 @@ static void fold_keep(char **field, const json_t *event, const char *key) {
 
 FoldStep *fold_step(const Fold *fold, const json_t *event) {
   const char *id = fold_text(event, "step");
-  for (size_t i = 0; id != NULL && i < fold->step_count; i++)
-    if (strcmp(fold->steps[i].id, id) == 0) return &fold->steps[i];
-  return NULL;
+  const json_t *position = id != NULL ? json_object_get(fold->index, id) : NULL;
+  return position != NULL ? &fold->steps[json_integer_value(position)] : NULL;
 }
 
 static FoldStep *fold_add_step(Fold *fold, const char *id) {
@@ -61,6 +60,8 @@ static FoldStep *fold_add_step(Fold *fold, const char *id) {
   if (current != SIZE_MAX) fold->current = &fold->steps[current];
   FoldStep *step = &fold->steps[fold->step_count++];
   *step = (FoldStep){.id = mem_strdup(id != NULL ? id : ""), .number = (int)fold->step_count, .ms = -1};
+  if (fold->index == NULL) fold->index = json_object();
+  json_object_set_new(fold->index, step->id, json_integer((json_int_t)fold->step_count - 1));
   return step;
 }
 
@@ -306,6 +307,7 @@ static void fold_clear_clock(FoldClock *clock) {
 }
 
 void fold_fini(Fold *fold) {
+  json_decref(fold->index);
   for (size_t i = 0; i < fold->step_count; i++) fold_clear_step(&fold->steps[i]);
   for (size_t i = 0; i < fold->clock_count; i++) fold_clear_clock(&fold->clocks[i]);
   fold_clear_waits(fold);

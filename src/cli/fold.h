@@ -44,6 +44,7 @@ typedef struct Fold {
   json_t *targets;
   FoldStep *steps;
   size_t step_count;
+  json_t *index; /* id → position in steps */
   FoldStep *current; /* the step that runs, or NULL; within `steps` */
   FoldClock *clocks;
   size_t clock_count;

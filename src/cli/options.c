@@ -236,7 +236,7 @@ static bool word_take(Parser *parser, const char *word) {
     const Command *command = parser->ended ? NULL : command_find(word, COMMANDS_TYPED);
     parser->command = command != NULL ? command : command_find(name, COMMANDS_COUNT);
     if (command != NULL || name[0] == 's') return true;
-    if (!word_check(parser, word)) return false;
+    if (!parser->ended && !word_check(parser, word)) return false;
   }
   if (parser->command != NULL && parser->command->takes_file && parser->to->file == NULL)
     parser->to->file = word;

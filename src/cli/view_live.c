@@ -16,6 +16,7 @@
 #define LIVE_BAR_CELLS 11
 #define LIVE_INDENT 7
 #define LIVE_WAITS 4
+#define LIVE_GROWTH 16 /* of the clocks in such a line: ", OVER BUDGET" and a digit */
 
 /* Lines of the region while it is composed. */
 typedef struct Region {
@@ -284,8 +285,9 @@ static void live_tick(View *view) {
   Buf out = {0};
   Line line;
   buf_add_str(&out, "\0337\r");
-  line_begin(&line, &out, &view->err, view_term_columns());
+  line_begin(&line, &out, &view->err, view->ticking_columns);
   live_add_clocks(view, &line, false);
+  if (line.width < view->ticking_columns) line_pad(&line, view->ticking_columns);
   buf_add_str(&out, "\0338");
   out_write(STDERR_FILENO, buf_str(&out), out.len);
   buf_fini(&out);
@@ -345,7 +347,8 @@ void view_show_clocks(View *view, bool ticking) {
   if (!fold_has_open_clock(&view->fold)) return;
   line_begin(&line, &out, &view->err, 0);
   live_add_clocks(view, &line, false);
-  line_add(&line, STYLE_PLAIN, "   "); /* room for one more digit */
+  line_pad(&line, line.width + LIVE_GROWTH);
+  view->ticking_columns = line.width - 1;
   out_write(STDERR_FILENO, buf_str(&out), out.len);
   buf_fini(&out);
   view->ticking = ticking && view->human == VIEW_TERM;

@@ -31,6 +31,7 @@ struct View {
   Buf paper;         /* lines for people that the present event brought */
   int suspended;
   bool ticking;      /* the clocks stand in the line that is being typed */
+  size_t ticking_columns; /* ... and so many are theirs */
   Buf held;          /* lines for people, held back meanwhile */
   Buf held_data;     /* data for a terminal, held back meanwhile */
   bool header_due, steps_due;

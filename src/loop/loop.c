@@ -1,6 +1,7 @@
 /* loop: see loop.h. */
 #include "loop/loop.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static void on_wake(uv_async_t *async) { (void)async; }
 
 Loop *loop_new(void) {
   Loop *loop = mem_alloc(sizeof *loop);
+  signal(SIGPIPE, SIG_IGN); /* a far side that hangs up is an error of the write, not the end of the process */
   if (uv_loop_init(&loop->uv) != 0) abort();
   loop->tail = &loop->head;
   uv_check_init(&loop->uv, &loop->check);

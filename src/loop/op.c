@@ -84,21 +84,29 @@ void op_succeed(Op *op) {
   if (op->state != OP_SETTLED) op_settle(op);
 }
 
-/* What the operator reads when a cancelled operation settles. */
+/* What the operator reads when a cancelled operation settles: the reason first, what the driver saw as detail. */
 static void op_apply_reason(Op *op, Err *err) {
-  char *detail = err->message;
-  ErrCode code = op->reason;
-  err->message = NULL;
-  if (code == ERR_TIMEOUT) {
+  Err told = {0};
+  if (op->reason == ERR_TIMEOUT) {
     char span[CLOCK_SPAN_SIZE];
-    clock_span(clock_mono_ms() - op->started_ms, span);
-    err_set(err, code, "no answer within %s%s%s%s", span, op->deadline_name != NULL ? " (" : "",
-            op->deadline_name != NULL ? op->deadline_name : "", op->deadline_name != NULL ? ")" : "");
+    clock_span(op->stopped_ms - op->started_ms, span);
+    const char *name = op->deadline_name;
+    err_set(&told, op->reason, "no answer within %s%s%s%s", span, name != NULL ? " (" : "", name != NULL ? name : "", name != NULL ? ")" : "");
   } else {
-    err_set(err, code, "%s", err_text(code));
+    err_set(&told, op->reason, "%s", err_text(op->reason));
   }
-  err_set_detail(err, detail);
-  free(detail);
+  Buf seen = {0};
+  buf_printf(&seen, "%s%s%s", err->message != NULL ? err->message : "", err->detail != NULL ? "\n" : "",
+             err->detail != NULL ? err->detail : "");
+  err_set_detail(&told, buf_str(&seen));
+  buf_fini(&seen);
+  err_set_target(&told, err->target);
+  if (err->hint != NULL) err_set_hint(&told, "%s", err->hint);
+  memcpy(told.sqlstate, err->sqlstate, sizeof told.sqlstate);
+  told.status = err->status;
+  told.exit_code = err->exit_code;
+  told.signal = err->signal;
+  err_move(err, &told);
 }
 
 void op_fail(Op *op, Err *err) {
@@ -158,6 +166,7 @@ void op_arm(Op *op, int64_t timeout_ms, const char *deadline_name) {
 void op_cancel(Op *op, ErrCode reason) {
   if (op->state != OP_ARMED) return;
   op->state = OP_CANCELLING;
+  op->stopped_ms = clock_mono_ms();
   op->reason = reason;
   op_ref(op);
   if (op->cls->cancel == NULL)

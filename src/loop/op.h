@@ -35,6 +35,7 @@ struct Op {
   bool sent;      /* the driver sets it once the request may have had an effect on the far side */
   Err err;        /* the outcome; ERR_NONE = success */
   int64_t started_ms, settled_ms;
+  int64_t stopped_ms; /* when a cancel was asked for */
   void (*waiter)(Op *op, void *arg);
   void *waiter_arg;
   char *deadline_name; /* which deadline is armed, for the message */

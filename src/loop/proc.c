@@ -54,7 +54,8 @@ static void proc_list_free(char **list) {
 
 void proc_list_add(char ***list, const char *text) {
   size_t count = 0;
-  while (*list != NULL && (*list)[count] != NULL) count++;
+  while (*list != NULL && (*list)[count] != NULL)
+    count++;
   *list = mem_realloc(*list, (count + 2) * sizeof **list);
   (*list)[count] = mem_strdup(text);
   (*list)[count + 1] = NULL;
@@ -133,9 +134,11 @@ static void proc_flush_line(ProcOp *proc, ProcOut *out) {
 static void proc_last_words(const ProcResult *result, Err *err) {
   const Buf *from = result->err.len > 0 ? &result->err : &result->out;
   size_t end = from->len, lines = 0;
-  while (end > 0 && strchr("\r\n ", from->data[end - 1]) != NULL) end--;
+  while (end > 0 && strchr("\r\n ", from->data[end - 1]) != NULL)
+    end--;
   size_t start = end;
-  while (start > 0 && end - start < PROC_WORDS_BYTES && (from->data[start - 1] != '\n' || ++lines < PROC_WORDS_LINES)) start--;
+  while (start > 0 && end - start < PROC_WORDS_BYTES && (from->data[start - 1] != '\n' || ++lines < PROC_WORDS_LINES))
+    start--;
   if (start == end) return;
   char *text = mem_alloc(end - start + 1);
   memcpy(text, from->data + start, end - start);
@@ -283,8 +286,7 @@ static void proc_keep_tail(ProcOp *proc, Buf *kept, bool final) {
 
 static void proc_too_much(ProcOp *proc) {
   double mib = (double)proc->spec.limit_bytes / 1048576.0;
-  err_set(&proc->failure, ERR_LIMIT, "%s printed more than %.3g MiB of output; raise limit= or stream it",
-          proc->spec.name, mib);
+  err_set(&proc->failure, ERR_LIMIT, "%s printed more than %.3g MiB of output; raise limit= or stream it", proc->spec.name, mib);
   /* Reading stops for good: a child that goes on writing gets SIGPIPE. */
   for (int i = 0; i < 2; i++) {
     proc->out[i].ended = true;
@@ -333,8 +335,7 @@ static void proc_write_input(ProcOp *proc) {
   uv_buf_t bytes = uv_buf_init(proc->spec.input.data, 0);
   bytes.len = proc->spec.input.len;
   proc->write.data = proc;
-  if (bytes.len == 0 || uv_write(&proc->write, (uv_stream_t *)&proc->in, &bytes, 1, on_written) != 0)
-    proc_close(&proc->in);
+  if (bytes.len == 0 || uv_write(&proc->write, (uv_stream_t *)&proc->in, &bytes, 1, on_written) != 0) proc_close(&proc->in);
 }
 
 /* ---- the start ---- */
@@ -398,7 +399,8 @@ static void proc_begin(ProcOp *proc) {
   proc->pid = proc->process.pid;
   proc->op.sent = true;
   if (proc->spec.has_input) proc_write_input(proc);
-  for (int i = 0; i < 2; i++) uv_read_start((uv_stream_t *)&proc->out[i].pipe, on_alloc, on_read);
+  for (int i = 0; i < 2; i++)
+    uv_read_start((uv_stream_t *)&proc->out[i].pipe, on_alloc, on_read);
 }
 
 Op *proc_start(Loop *loop, ProcSpec *spec, int64_t timeout_ms, const char *deadline_name) {

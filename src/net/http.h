@@ -61,13 +61,13 @@ typedef struct HttpRequest {
   HttpHeaders headers;
   Buf body;
   bool has_body;
-  size_t limit_bytes; /* of the reply's body; 0: HTTP_LIMIT_BYTES */
-  bool safe;          /* GET, HEAD: set by http_request_new */
-  bool follow;        /* redirects; only ever those of a safe request. Default true */
-  bool netrc;         /* look the host up in netrc when there is no Authorization header. Default true */
+  size_t limit_bytes;  /* of the reply's body; 0: HTTP_LIMIT_BYTES */
+  bool safe;           /* GET, HEAD: set by http_request_new */
+  bool follow;         /* redirects; only ever those of a safe request. Default true */
+  bool netrc;          /* look the host up in netrc when there is no Authorization header. Default true */
   char *user, *secret; /* for basic authentication, or the key pair of sigv4; or NULL */
   char *sigv4;         /* "aws:amz:REGION:SERVICE"; or NULL */
-  int attempts; /* of http_fetch_start; default 5 */
+  int attempts;        /* of http_fetch_start; default 5 */
   /* Called when an answer has arrived whole: may refuse it (false and err). With ctx freed by free_ctx. May be NULL. */
   bool (*judge)(void *ctx, const HttpReply *reply, Err *err);
   void *ctx;

@@ -14,7 +14,8 @@ static void http_header_clear(HttpHeader *header) {
 }
 
 void http_headers_fini(HttpHeaders *headers) {
-  for (size_t i = 0; i < headers->count; i++) http_header_clear(&headers->list[i]);
+  for (size_t i = 0; i < headers->count; i++)
+    http_header_clear(&headers->list[i]);
   free(headers->list);
   memset(headers, 0, sizeof *headers);
 }
@@ -120,8 +121,8 @@ bool http_url_check(const char *url, Err *err) {
   CURLU *parsed = http_url_parse(url);
   char *scheme = parsed != NULL ? http_url_part(parsed, CURLUPART_SCHEME, 0) : NULL;
   char *host = parsed != NULL ? http_url_part(parsed, CURLUPART_HOST, 0) : NULL;
-  bool good = scheme != NULL && host != NULL && host[0] != '\0' &&
-              (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
+  bool good =
+      scheme != NULL && host != NULL && host[0] != '\0' && (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
   curl_free(scheme);
   curl_free(host);
   curl_url_cleanup(parsed);
@@ -133,7 +134,8 @@ bool http_url_check(const char *url, Err *err) {
 }
 
 static void lower(char *text) {
-  for (; *text != '\0'; text++) *text = (char)tolower((unsigned char)*text);
+  for (; *text != '\0'; text++)
+    *text = (char)tolower((unsigned char)*text);
 }
 
 static char *http_url_join(const char *url, bool with_scheme, unsigned port_flags) {

@@ -9,10 +9,10 @@
 #include "net/http_internal.h"
 
 /* A curl option that cannot fail on the curl we are built with; a failure is told as a defect. */
-#define SET(option, value)                                    \
-  do {                                                        \
-    CURLcode set_rc = curl_easy_setopt(easy, option, value);  \
-    if (set_rc != CURLE_OK && rc == CURLE_OK) rc = set_rc;    \
+#define SET(option, value)                                                                                                       \
+  do {                                                                                                                           \
+    CURLcode set_rc = curl_easy_setopt(easy, option, value);                                                                     \
+    if (set_rc != CURLE_OK && rc == CURLE_OK) rc = set_rc;                                                                       \
   } while (0)
 
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
@@ -46,7 +46,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg) {
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg) {
   HttpTransfer *transfer = arg;
   size_t len = size * count, end = len;
-  while (end > 0 && strchr("\r\n\t ", bytes[end - 1]) != NULL) end--;
+  while (end > 0 && strchr("\r\n\t ", bytes[end - 1]) != NULL)
+    end--;
   if (end >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) { /* a new answer: an interim one does not count */
     http_headers_fini(&transfer->reply.headers);
     return len;
@@ -54,9 +55,11 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg) {
   const char *colon = memchr(bytes, ':', end);
   if (colon == NULL || colon == bytes) return len;
   Buf name = {0}, value = {0};
-  for (const char *c = bytes; c < colon; c++) buf_add_char(&name, (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c));
+  for (const char *c = bytes; c < colon; c++)
+    buf_add_char(&name, (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c));
   const char *start = colon + 1;
-  while (start < bytes + end && (*start == ' ' || *start == '\t')) start++;
+  while (start < bytes + end && (*start == ' ' || *start == '\t'))
+    start++;
   buf_add(&value, start, (size_t)(bytes + end - start));
   http_headers_add(&transfer->reply.headers, buf_str(&name), buf_str(&value), false);
   buf_fini(&name);
@@ -92,8 +95,8 @@ static CURLcode http_setup_method(HttpTransfer *transfer) {
   CURL *easy = transfer->easy;
   CURLcode rc = CURLE_OK;
   HttpRequest *request = transfer->request;
-  bool takes_body = strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0 ||
-                    strcmp(request->method, "PATCH") == 0;
+  bool takes_body =
+      strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0 || strcmp(request->method, "PATCH") == 0;
   if (strcmp(request->method, "HEAD") == 0) {
     SET(CURLOPT_NOBODY, 1L);
   } else if (request->has_body || takes_body) {

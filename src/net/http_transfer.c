@@ -18,17 +18,15 @@ static const char *http_transfer_reason(const HttpTransfer *transfer, CURLcode c
 /* The same again would fail the same way. */
 static bool http_is_permanent(CURLcode code) {
   switch (code) {
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_READ_ERROR: /* netrc does not parse */
-    case CURLE_OUT_OF_MEMORY:
-      return true;
-    default:
-      return false;
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_URL_MALFORMAT:
+  case CURLE_UNSUPPORTED_PROTOCOL:
+  case CURLE_READ_ERROR: /* netrc does not parse */
+  case CURLE_OUT_OF_MEMORY: return true;
+  default: return false;
   }
 }
 
@@ -53,8 +51,7 @@ static void http_transfer_cut(HttpTransfer *transfer, CURLcode code) {
   int status = transfer->reply.status;
   if (!transfer->op.sent) {
     err_set(&err, ERR_HTTP_CONNECT, "cannot connect: %s", reason);
-    if (code == CURLE_PEER_FAILED_VERIFICATION)
-      err_set_hint(&err, "SSL_CERT_FILE names a file of certificates to trust");
+    if (code == CURLE_PEER_FAILED_VERIFICATION) err_set_hint(&err, "SSL_CERT_FILE names a file of certificates to trust");
   } else if (status >= 400 && status < 500) { /* a refusal is one, however its explanation ends */
     op_succeed(&transfer->op);
     return;

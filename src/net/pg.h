@@ -115,6 +115,8 @@ typedef struct PgIdentity {
   char timeline[12];  /* eight hex digits */
   int in_recovery;    /* 0, 1; -1 unknown */
   int server_version; /* 150020; 0 unknown */
+  char epoch[40];     /* when the server's statistics were last reset: a crash does that */
+  bool reads_control; /* pg_control_checkpoint may be asked */
 } PgIdentity;
 
 Pg *pg_open(Loop *loop, const PgSource *source);

@@ -248,6 +248,7 @@ static void chain_end_script(PgChain *c) {
 static void chain_settle_begin(PgChain *c, Err *err) {
   PgScript *s = c->script;
   memcpy(c->settle.xid, s->xid, sizeof s->xid);
+  memcpy(c->settle.lsn, s->lsn, sizeof s->lsn);
   c->settle.at = s->conn->identity;
   c->settle.until_ms = clock_mono_ms() + PG_SETTLE_MS;
   err_move(&c->settle.lost, err);
@@ -354,13 +355,8 @@ static void chain_settled(PgChain *c, PgVerdict verdict) {
 
 static void on_settle_done(void *arg, Err *err) {
   PgChain *c = arg;
-  PgVerdict verdict = VERDICT_WAIT;
-  if (err->code == ERR_NONE)
-    verdict = pg_settle_read(&c->settle, &c->script->results[0].rows);
-  else if (err->code == ERR_PSQL) {
-    pg_settle_add(&c->settle, err->message);
-    verdict = VERDICT_UNKNOWN;
-  }
+  PgVerdict verdict = err->code == ERR_NONE ? pg_settle_read(&c->settle, &c->script->results[0].rows)
+                                            : pg_settle_error(&c->settle, err);
   err_fini(err);
   chain_end_script(c);
   chain_settled(c, verdict);

@@ -33,8 +33,9 @@ void pg_chain_unblock(PgChain *chain);
 /* ---- settling an unknown COMMIT (pg_settle.c) ---- */
 
 typedef struct PgSettle {
-  char xid[24];
+  char xid[24], lsn[24];
   PgIdentity at;    /* who was asked to commit */
+  bool crashed;     /* the server that answers has crashed since */
   int64_t until_ms; /* give up then; 0: nothing to settle */
   Err lost;         /* what is said when it cannot be decided */
 } PgSettle;
@@ -48,6 +49,7 @@ typedef enum PgVerdict { VERDICT_COMMITTED, VERDICT_ABORTED, VERDICT_WAIT, VERDI
 PgVerdict pg_settle_fits(PgSettle *settle, const PgIdentity *now);
 PgJob *pg_settle_job(const PgSettle *settle, const PgIdentity *now);
 PgVerdict pg_settle_read(PgSettle *settle, const PgRows *rows);
+PgVerdict pg_settle_error(PgSettle *settle, const Err *err);
 /* Add to what is said when it cannot be decided. */
 void pg_settle_add(PgSettle *settle, const char *why);
 

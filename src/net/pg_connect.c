@@ -25,7 +25,6 @@ struct PgConnectOp {
   FdWatch *watch;
   PgConn *conn; /* while it is asked who it is, and until it is taken */
   Asking asking;
-  bool may_ask_system;
 };
 
 static void connect_poll(PgConnectOp *connect);
@@ -105,10 +104,11 @@ static void on_identity(void *arg, PGresult *res) {
   /* An error leaves the fields unknown: a pooler's console or an old server may not know the functions. */
   if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1) {
     PgIdentity *id = &connect->conn->identity;
-    if (connect->asking == ASKING_ROLE && PQnfields(res) == 3) {
+    if (connect->asking == ASKING_ROLE && PQnfields(res) == 5) {
       id->in_recovery = *PQgetvalue(res, 0, 0) == 't';
       copy_field(id->timeline, sizeof id->timeline, res, 1);
-      connect->may_ask_system = *PQgetvalue(res, 0, 2) == 't';
+      id->reads_control = *PQgetvalue(res, 0, 2) == 't';
+      copy_field(id->epoch, sizeof id->epoch, res, 3);
     } else if (connect->asking == ASKING_SYSTEM && PQnfields(res) == 2) {
       copy_field(id->system_identifier, sizeof id->system_identifier, res, 0);
       if (id->timeline[0] == '\0') copy_field(id->timeline, sizeof id->timeline, res, 1);
@@ -128,11 +128,14 @@ static void on_identity_lost(void *arg) {
 
 static const PgConnUser identity_user = {on_identity, on_identity_lost, NULL};
 
+/* The last two are for pg_settle; that they work here is why they may be relied on inside a change. */
 #define ASK_ROLE                                                                                           \
   "select pg_catalog.pg_is_in_recovery(), case when pg_catalog.pg_is_in_recovery() then null else "        \
   "pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end, "             \
   "pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute') and "                    \
-  "pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute')"
+  "pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute'), "                   \
+  "pg_catalog.pg_stat_get_bgwriter_stat_reset_time(), "                                                    \
+  "case when pg_catalog.pg_is_in_recovery() then null else pg_catalog.pg_current_wal_insert_lsn() end"
 #define ASK_SYSTEM                                                                                                       \
   "select s.system_identifier, pg_catalog.lpad(pg_catalog.upper(pg_catalog.to_hex(c.timeline_id)), 8, '0') from "        \
   "pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c"
@@ -149,7 +152,7 @@ static void connect_ask(PgConnectOp *connect) {
   if (connect->asking == ASKING_STRINGS) connect->asking = ASKING_ROLE;
   if (connect->asking == ASKING_ROLE && modern) {
     pg_conn_send_text(conn, ASK_ROLE);
-  } else if (connect->asking == ASKING_SYSTEM && connect->may_ask_system) {
+  } else if (connect->asking == ASKING_SYSTEM && conn->identity.reads_control) {
     pg_conn_send_text(conn, ASK_SYSTEM);
   } else {
     pg_conn_use(conn, NULL, NULL);

@@ -105,6 +105,18 @@ static void script_send_statement(PgScript *s) {
   pg_conn_send(s->conn, &s->job->statements[s->index]);
 }
 
+static void script_send_xid(PgScript *s) {
+  const PgIdentity *id = &s->conn->identity;
+  Buf sql = {0};
+  buf_printf(&sql, "select pg_catalog.%s()",
+             id->server_version >= 130000 ? "pg_current_xact_id_if_assigned" : "txid_current_if_assigned");
+  /* An error here would abort the change: nothing is asked that did not work when the connection was made. */
+  if (id->epoch[0] != '\0')
+    buf_add_str(&sql, ", case when pg_catalog.pg_is_in_recovery() then null else pg_catalog.pg_current_wal_insert_lsn() end");
+  pg_conn_send_text(s->conn, buf_str(&sql));
+  buf_fini(&sql);
+}
+
 static void script_send(PgScript *s) {
   switch (s->phase) {
     case PHASE_BEGIN:
@@ -117,9 +129,7 @@ static void script_send(PgScript *s) {
       pg_conn_listen(s->conn, true);
       break;
     case PHASE_XID:
-      pg_conn_send_text(s->conn, s->conn->identity.server_version >= 130000
-                                     ? "select pg_catalog.pg_current_xact_id_if_assigned()"
-                                     : "select pg_catalog.txid_current_if_assigned()");
+      script_send_xid(s);
       break;
     case PHASE_COMMIT:
       if (script_is_change(s)) script_mark_sent(s, true);
@@ -170,10 +180,15 @@ static void script_completed(PgScript *s, const PGresult *res) {
             (long long)expect, expect == 1 ? "" : "s");
 }
 
+static void copy_cell(char *to, size_t size, const PGresult *res, int column) {
+  if (PQntuples(res) != 1 || column >= PQnfields(res) || PQgetisnull(res, 0, column)) return;
+  size_t len = strnlen(PQgetvalue(res, 0, column), size - 1);
+  memcpy(to, PQgetvalue(res, 0, column), len);
+}
+
 static void script_xid(PgScript *s, const PGresult *res) {
-  if (PQntuples(res) != 1 || PQgetisnull(res, 0, 0)) return;
-  size_t len = strnlen(PQgetvalue(res, 0, 0), sizeof s->xid - 1);
-  memcpy(s->xid, PQgetvalue(res, 0, 0), len);
+  copy_cell(s->xid, sizeof s->xid, res, 0);
+  copy_cell(s->lsn, sizeof s->lsn, res, 1);
 }
 
 /* The statements have ended; what is still to come cannot change their outcome. */

@@ -34,6 +34,7 @@ struct PgScript {
   void *arg;
   PgResult *results; /* one a statement; may be taken */
   char xid[24];      /* "" when the transaction has none (yet) */
+  char lsn[24];      /* a place in the WAL behind its changes; "" unknown */
   bool lost;         /* the connection went away: close it */
   bool lost_early;   /* … before anything of the job was sent */
   char *channel, *payload; /* listen: what came */

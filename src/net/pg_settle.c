@@ -13,10 +13,18 @@ void pg_settle_add(PgSettle *settle, const char *why) {
   buf_fini(&detail);
 }
 
+static PgVerdict settle_unknown(PgSettle *settle, const char *why) {
+  pg_settle_add(settle, why);
+  return VERDICT_UNKNOWN;
+}
+
 PgVerdict pg_settle_fits(PgSettle *settle, const PgIdentity *now) {
   /* A standby that has not replayed that far would say "in progress", or know nothing. */
   if (now->in_recovery == 1) return VERDICT_WAIT;
-  if (settle->at.timeline[0] == '\0' || strcmp(settle->at.timeline, now->timeline) == 0) return VERDICT_COMMITTED;
+  if (settle->at.timeline[0] == '\0' || settle->at.epoch[0] == '\0')
+    return settle_unknown(settle, "the server's transactions cannot be told apart, so it was not asked");
+  settle->crashed = strcmp(settle->at.epoch, now->epoch) != 0;
+  if (strcmp(settle->at.timeline, now->timeline) == 0) return VERDICT_COMMITTED;
   /* The same number may belong to another transaction there. */
   Buf why = {0};
   buf_printf(&why, "transaction %s cannot be looked up: the server failed over from timeline %s to %s", settle->xid,
@@ -28,19 +36,37 @@ PgVerdict pg_settle_fits(PgSettle *settle, const PgIdentity *now) {
 
 PgJob *pg_settle_job(const PgSettle *settle, const PgIdentity *now) {
   PgJob *job = pg_job_new();
-  const char *sql = now->server_version >= 130000 ? "select pg_catalog.pg_xact_status($1::text::xid8)"
-                                                  : "select pg_catalog.txid_status($1::bigint)";
-  pg_statement_set(pg_job_add(job, sql, 1), 0, settle->xid);
+  Buf sql = {0};
+  buf_printf(&sql, "select pg_catalog.%s, ",
+             now->server_version >= 130000 ? "pg_xact_status($1::text::xid8)" : "txid_status($1::bigint)");
+  buf_add_str(&sql, now->reads_control ? "(select redo_lsn > $2::pg_lsn from pg_catalog.pg_control_checkpoint())" : "$2::text");
+  PgStatement *ask = pg_job_add(job, buf_str(&sql), 2);
+  buf_fini(&sql);
+  pg_statement_set(ask, 0, settle->xid);
+  if (now->reads_control && settle->lsn[0] != '\0') pg_statement_set(ask, 1, settle->lsn);
   return job;
+}
+
+/* After a crash the number may have been given out again, when nothing of our transaction had reached the disk. But had its
+ * COMMIT reached the disk, then recovery, and the checkpoint at its end, would have come past the place we noted before it. */
+static PgVerdict settle_after_crash(PgSettle *settle, const PgRows *rows) {
+  const char *beyond = pg_rows_cell(rows, 0, 1, NULL);
+  if (beyond == NULL)
+    return settle_unknown(settle, "the server crashed in between, and may have given the transaction's number to another");
+  return *beyond == 't' ? VERDICT_COMMITTED : VERDICT_ABORTED;
 }
 
 PgVerdict pg_settle_read(PgSettle *settle, const PgRows *rows) {
   const char *status = rows->nrows == 1 ? pg_rows_cell(rows, 0, 0, NULL) : NULL;
-  if (status == NULL) {
-    pg_settle_add(settle, "the server does not remember the transaction any more");
-    return VERDICT_UNKNOWN;
-  }
-  if (strcmp(status, "committed") == 0) return VERDICT_COMMITTED;
+  if (status == NULL) return settle_unknown(settle, "the server does not remember the transaction any more");
   if (strcmp(status, "aborted") == 0) return VERDICT_ABORTED;
-  return VERDICT_WAIT;
+  if (strcmp(status, "committed") != 0) return VERDICT_WAIT;
+  return settle->crashed ? settle_after_crash(settle, rows) : VERDICT_COMMITTED;
+}
+
+PgVerdict pg_settle_error(PgSettle *settle, const Err *err) {
+  if (err->code == ERR_PSQL_CONNECT) return VERDICT_WAIT;
+  /* "transaction ID … is in the future": a crash lost it before it reached the disk. */
+  if (settle->crashed && strcmp(err->sqlstate, "22023") == 0) return VERDICT_ABORTED;
+  return settle_unknown(settle, err->message);
 }

@@ -185,11 +185,13 @@ static int effect_fail(lua_State *L, EffectCall *call, Outcome outcome) {
 /* "Unknown" as an error of its own; what was seen becomes its detail. */
 static void effect_make_unknown(EffectCall *call) {
   if (call->err.code == ERR_UNKNOWN) return;
-  char *seen = mem_strdup(call->err.message);
+  char *seen = mem_strdup(call->err.message), *detail = mem_strdup(call->err.detail);
   err_set(&call->err, ERR_UNKNOWN, "%s was sent and its outcome is not known%s%s", call->show, seen != NULL ? ": " : "",
           seen != NULL ? seen : "");
   err_set_target(&call->err, call->target);
+  err_set_detail(&call->err, detail);
   free(seen);
+  free(detail);
 }
 
 static int effect_unknown(lua_State *L, EffectCall *call) {

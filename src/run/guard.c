@@ -62,7 +62,7 @@ json_t *guard_list(const Guard *guard) {
   json_t *list = json_array();
   for (size_t i = 0; i < guard->count; i++) {
     const Target *target = guard->targets[i];
-    if (!target->listed) continue;
+    if (!target->listed || guard_is_local(target)) continue;
     json_t *item = json_pack("{s:s, s:s}", "kind", target->kind, "name", target->name);
     if (target->detail != NULL) json_object_set_new(item, "detail", json_string(target->detail));
     json_array_append_new(list, item);

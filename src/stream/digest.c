@@ -13,8 +13,8 @@
 #define DIGEST_CHUNK_BYTES ((size_t)1 << 18)
 
 /* Few on purpose: what checksum files and services use. */
-const char *const digest_names[] = {"sha256",   "sha512",   "sha384",     "sha224",     "sha3-256", "sha3-512",
-                                    "blake2b512", "blake2s256", "sha1", "md5",  NULL};
+const char *const digest_names[] = {"sha256",     "sha512",     "sha384", "sha224", "sha3-256", "sha3-512",
+                                    "blake2b512", "blake2s256", "sha1",   "md5",    NULL};
 
 struct Digest {
   EVP_MD_CTX *ctx;

@@ -52,7 +52,8 @@ void luaerr_push(lua_State *L, Err *err) {
 
 int luaerr_raise(lua_State *L, Err *err) {
   luaerr_push(L, err);
-  return lua_error(L);
+  lua_error(L);
+  __builtin_unreachable(); /* lua.h of 5.4.4 does not declare that lua_error stays away */
 }
 
 int luaerr_throw(lua_State *L, ErrCode code, const char *format, ...) {
@@ -68,7 +69,7 @@ int luaerr_throw(lua_State *L, ErrCode code, const char *format, ...) {
     where = lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
   err_set(&err, code, "%s%s", where, buf_str(&text));
   buf_fini(&text);
-  return luaerr_raise(L, &err);
+  luaerr_raise(L, &err);
 }
 
 static char *luaerr_field(lua_State *L, int index, const char *key) {

@@ -10,9 +10,9 @@
 /* Push an error object; err is emptied. */
 void luaerr_push(lua_State *L, Err *err);
 /* Raise it; err is emptied first (no C memory is live while Lua unwinds). Never returns. */
-int luaerr_raise(lua_State *L, Err *err);
+int luaerr_raise(lua_State *L, Err *err) __attribute__((noreturn));
 /* Raise a new one; the position of the calling script line is put in front of a usage message. */
-int luaerr_throw(lua_State *L, ErrCode code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int luaerr_throw(lua_State *L, ErrCode code, const char *format, ...) __attribute__((format(printf, 3, 4), noreturn));
 /* Fill err from any Lua value at index (error object, string, other). */
 void luaerr_get(lua_State *L, int index, Err *err);
 /* Is the value an error object with this code? */

@@ -187,6 +187,8 @@ Vm *vm_new(Loop *loop, Redact *redact, VmLimits limits) {
   vm->L = lua_newstate(vm_allocate, vm);
   if (vm->L == NULL) abort();
   *(void **)lua_getextraspace(vm->L) = NULL;
+  /* A host that mostly waits: collect later than Lua's default, the memory limit stands all the same. */
+  lua_gc(vm->L, LUA_GCINC, 400, 400, 0);
   luaL_openlibs(vm->L);
   luaerr_open(vm->L);
   secret_open(vm->L);

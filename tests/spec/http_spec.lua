@@ -206,11 +206,12 @@ describe("http", function()
       assert.equal("http 127.0.0.1:" .. server.port, tostring(with))
     end)
     it("sign for AWS", function()
-      local aws = http(server.url, { sigv4 = { region = "eu-west-1", service = "autoscaling", key = "AKID", secret = "SECRETKEY", token = "TT" } })
-      local headers = {}
+      local aws = http(server.url, {
+        sigv4 = { region = "eu-west-1", service = "autoscaling", key = "AKID", secret = "SECRETKEY", token = "TT" },
+      })
       aws:post("/echo?aws", { body = "Action=X", headers = { ["Content-Type"] = "application/x-www-form-urlencoded" } })
       local _, list = asked "/echo?aws"
-      headers = list[1].headers
+      local headers = list[1].headers
       local date, signed, signature = headers.authorization:match
         "^AWS4%-HMAC%-SHA256 Credential=AKID/(%d+)/eu%-west%-1/autoscaling/aws4_request, ?SignedHeaders=([^,]+), ?Signature=(%x+)$"
       assert.is_string(signature, headers.authorization)
@@ -570,7 +571,7 @@ describe("http", function()
       sh.run({ "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "k", "-out", "c", "-days", "2",
         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost" }, { cwd = dir })
       local port = tonumber(sh.read([[lua5.4 -e 's=require"socket".bind("127.0.0.1",0) print((select(2,s:getsockname())))']]).out)
-      local pid = sh.run(([[openssl s_server -accept %d -cert c -key k -www -quiet >log 2>&1 </dev/null & echo $!]]):format(port),
+      local pid = sh.run(("openssl s_server -accept %d -cert c -key k -www -quiet >log 2>&1 </dev/null & echo $!"):format(port),
         { cwd = dir }).out
       host.sleep(0.3)
       local untrusted = http("https://localhost:" .. port)
@@ -579,9 +580,10 @@ describe("http", function()
       assert.equal("http_connect", err.code)
       assert.matches("certificate", err.message)
       assert.is_true(host.mono() - before < 1000, "it was repeated")
-      assert.equal("200", elsewhere({ SSL_CERT_FILE = dir .. "/c", CURL_CA_BUNDLE = false, SSL_CERT_DIR = false },
+      local trust = { SSL_CERT_FILE = dir .. "/c", CURL_CA_BUNDLE = false, SSL_CERT_DIR = false }
+      assert.equal("200", elsewhere(trust,
         ("print(require 'pgsh.http'('https://localhost:%d'):get('/').status)"):format(port)))
-      assert.matches("SSL: no alternative certificate subject name", elsewhere({ SSL_CERT_FILE = dir .. "/c", CURL_CA_BUNDLE = false, SSL_CERT_DIR = false },
+      assert.matches("SSL: no alternative certificate subject name", elsewhere(trust,
         ("print(select(2, pcall(function() require 'pgsh.http'('https://127.0.0.1:%d'):get('/') end)))"):format(port)))
       sh.run { "kill", (pid:gsub("%s+", "")) }
       sh.run { "rm", "-rf", dir }

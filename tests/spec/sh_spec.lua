@@ -66,6 +66,7 @@ describe("sh", function()
     end)
     it("in a group and session of its own, inheriting three descriptors", function()
       local file <close> = assert(io.open "/etc/passwd") -- opened without close-on-exec
+      assert.is_truthy(file)
       assert.same({ "0", "1", "2" }, { sh.read("ls /proc/$$/fd").out:match "^(%d+)%s+(%d+)%s+(%d+)%s*$" })
       local pid, group, session = sh.read("ps -o pid=,pgid=,sid= -p $$").out:match "(%d+)%s+(%d+)%s+(%d+)"
       assert.equal(pid, group)

@@ -166,6 +166,7 @@ local function serve(dir, parent)
     end
     for _, co in ipairs(ready) do step(co) end
   end
+  for _, name in ipairs { "/script.lua", "/log", "/err", "/port", "" } do os.remove(dir .. name) end -- a spec that died
 end
 
 -- ---- the spec's side ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 -- The lab for specs: one process for a spec file, put back to its first day before each test.
 --
---   local lab = require("support.lab").start()
+--   local lab = require("tests.spec.support.lab").start()
 --   lab:reset { followers = 0 }      options as tests/lab/world.lua lists them
 --   lab:faults { { service = "heroku", path = "config%-vars", action = "status", code = 503 } }
 --   lab:log { effect = true }        the requests so far
@@ -110,7 +110,7 @@ local function words_of(map, render)
 end
 
 local function scaled(update)
-  return ("%s=%s%s"):format(update.type, update.quantity, update.size and ":" .. update.size or "")
+  return ("%s=%d%s"):format(update.type, update.quantity, update.size and ":" .. update.size or "")
 end
 
 -- One change in a few words: "scale background_worker=0", "config A=1 B-", "run current", "incident in_progress".

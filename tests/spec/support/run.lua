@@ -1,6 +1,6 @@
 -- Runs ./pgsh for specs, in an environment of its own, without a terminal.
 --
---   local run = require("support.run")
+--   local run = require("tests.spec.support.run")
 --   local box = run.box(lab.env)                       a home, a state directory, the environment; box:remove() at the end
 --   local result = box:pgsh { "plan", FILE, "--app", "crates-io" }
 --   result.exit, result.stdout, result.stderr
