@@ -9,6 +9,7 @@ Q := $(if $(filter 1,$(V)),,@)
 # What a fresh Debian 12 needs: to build, to test, to lint.
 DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libssl-dev
 DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip
+DEPS_LAB := curl jq postgresql-client-15
 DEPS_LINT := clang clang-tidy clang-format cppcheck valgrind libclang-rt-14-dev universal-ctags
 
 LIBS := lua5.4 libuv libpq libcurl jansson zlib libcrypto
@@ -60,6 +61,9 @@ $(BUILD)/.deps-test: Makefile
 	$(call install-deps,$(DEPS_TEST))
 $(BUILD)/.deps-lint: Makefile
 	$(call install-deps,$(DEPS_LINT))
+# A Node that is there already is used; npm brings a newer one where it is too old.
+$(BUILD)/.deps-lab: Makefile
+	$(call install-deps,$(DEPS_LAB) $(shell command -v npm >/dev/null || echo npm))
 
 all: $(BUILD)/.deps-build ## build ./pgsh
 	@$(MAKE) --no-print-directory $(BIN)
@@ -87,7 +91,7 @@ demo: deps all ## start the lab and run heroku-primary against it
 check: deps all ## build and run every test
 	$(Q)./pgsh lua tests/run.lua $(SPEC)
 
-check-lab: deps all ## the real Heroku CLI (npm, versions 10 and 11) against the simulator
+check-lab: deps $(BUILD)/.deps-lab all ## the real Heroku CLI (npm, versions 10 and 11) against the simulator
 	$(Q)tests/lab/heroku_cli.sh
 
 lint: deps-lint deps lint-layers ## compilers' warnings, clang-tidy, cppcheck, luacheck
@@ -106,7 +110,7 @@ fuzz: deps-lint deps-build ## fuzz the parsers (SECONDS=30 each)
 	$(Q)tests/fuzz/run.sh $(or $(SECONDS),30)
 
 bench: bench-heroku ## every measurement
-bench-heroku: deps all ## start-up, journal, and the Heroku maintenance against the CLI
+bench-heroku: deps $(BUILD)/.deps-lab all ## start-up, journal, and the Heroku maintenance against the CLI
 	$(Q)./pgsh lua tests/bench/bench.lua
 
 stats: ## lines by folder, largest files

@@ -28,14 +28,16 @@ end
 function nearest.to(word, names)
   local best, best_distance
   local low = word:lower()
-  local limit = math.max(1, #word // 3)
+  local limit = #word <= 3 and 1 or math.max(2, #word // 3)
   for _, name in ipairs(names) do
     local d = distance(low, name:lower())
     if #low >= 3 and d > limit and (name:lower():sub(1, #low) == low or low:sub(1, #name) == name:lower() and #name >= 3) then
       d = limit
     end
-    if d <= limit and (not best_distance or d < best_distance or d == best_distance and name < best) then
-      best, best_distance = name, d
+    if d <= limit then
+      -- People rarely miss the first letter.
+      d = d + (low:byte() == name:lower():byte() and 0 or 0.5)
+      if not best or d < best_distance or d == best_distance and name < best then best, best_distance = name, d end
     end
   end
   return best

@@ -17,7 +17,7 @@ end
 
 local function read_file_of_params(path)
   local text, problem = host.read_file(path)
-  if not text then error(problem, 0) end
+  if not text then errors.raise("usage", "--params: %s", errors.line(problem)) end
   local ok, value = errors.try(require("pgsh.json").decode, text)
   if not ok then errors.raise("syntax", "%s: %s", path, errors.line(value)) end
   if type(value) ~= "table" or #value > 0 then errors.raise("syntax", "%s: an object of parameters is expected", path) end
@@ -140,7 +140,7 @@ function Params:convert(spec)
     spec.source = source
     value, problem = types[spec.type](text, spec)
     if value == nil then
-      self:problem("%s %s", source, problem)
+      self:problem(problem:sub(1, 1) == ":" and "%s%s" or "%s %s", source, problem)
       return types.placeholder(spec), false
     end
   end

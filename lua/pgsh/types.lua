@@ -29,7 +29,7 @@ function types.text(text, spec)
   text = tostring(text)
   if text:sub(1, 1) == "@" then
     local content, problem = host.read_file(text:sub(2))
-    if not content then return nil, tostring(problem) end
+    if not content then return nil, ": " .. tostring(problem) end
     text = content:gsub("\n+$", "")
   end
   return types.string(text, spec)
@@ -105,7 +105,7 @@ function types.file(text, spec)
   if text == "" then return nil, "is empty" end
   if spec.must_exist ~= false then
     local content, problem = host.read_file(text, spec.limit)
-    if not content and not (type(problem) == "table" and problem.code == "limit") then return nil, tostring(problem) end
+    if not content and not (type(problem) == "table" and problem.code == "limit") then return nil, ": " .. tostring(problem) end
   end
   return text
 end

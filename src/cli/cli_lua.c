@@ -21,7 +21,8 @@ static int l_os_exit(lua_State *L) {
   else
     leave->status = (int)luaL_optinteger(L, 1, 0) & 0xff;
   fflush(NULL);
-  if (!leave->asked) lua_sethook(L, on_exit_hook, LUA_MASKCOUNT, 1000); /* anew each time, it would never come to count */
+  /* Set anew each time, it would never come to count; a prime, or it would meet a loop at the same place for ever. */
+  if (!leave->asked) lua_sethook(L, on_exit_hook, LUA_MASKCOUNT, 997);
   leave->asked = true;
   return luaL_error(L, "os.exit");
 }

@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "loop/timer.h"
 
+#define COMMIT_SILENT_MS 1000
+
 struct PgChain {
   Pg *pg;
   PgOp *op;
@@ -37,12 +39,16 @@ static void chain_drop_connection(PgChain *c) {
   c->pg->conn = NULL;
 }
 
+static void chain_stop_inner(PgChain *c) {
+  if (c->inner == NULL) return;
+  op_on_settled(c->inner, NULL, NULL);
+  op_cancel(c->inner, c->op->op.reason != ERR_NONE ? c->op->op.reason : ERR_CANCELLED);
+  op_unref(c->inner);
+  c->inner = NULL;
+}
+
 static void chain_free(PgChain *c) {
-  if (c->inner != NULL) {
-    op_on_settled(c->inner, NULL, NULL);
-    op_cancel(c->inner, c->op->op.reason != ERR_NONE ? c->op->op.reason : ERR_CANCELLED);
-    op_unref(c->inner);
-  }
+  chain_stop_inner(c);
   pg_script_free(c->script);
   pg_blockers_free(c->blockers);
   err_fini(&c->refused);
@@ -81,6 +87,7 @@ static void chain_finish_unknown(PgChain *c) {
 }
 
 static void chain_wait(PgChain *c, Op *inner, void (*then)(Op *op, void *arg)) {
+  chain_stop_inner(c); /* at most the pause of on_commit_silent */
   c->inner = inner;
   op_on_settled(inner, then, c);
 }
@@ -270,7 +277,7 @@ static void on_script_done(void *arg, Err *err) {
     if (job->stream) c->script = NULL;
     if (c->script != NULL) chain_end_script(c);
     chain_finish(c, err);
-  } else if (err->code == ERR_UNKNOWN && s->xid[0] != '\0' && !cancelled) {
+  } else if (err->code == ERR_UNKNOWN && s->xid[0] != '\0' && !op_settled(&c->op->op)) {
     chain_settle_begin(c, err);
   } else if (s->lost_early && c->reused && !c->reconnected && !cancelled) {
     c->reconnected = true;
@@ -380,6 +387,14 @@ static void chain_settle_ask(PgChain *c) {
 
 /* ---- from outside ---- */
 
+/* A COMMIT that is not answered even to a cancel. The record is asked over another connection while there is time to. */
+static void on_commit_silent(Op *op, void *arg) {
+  PgChain *c = arg;
+  c->inner = NULL;
+  op_unref(op);
+  if (c->script != NULL && c->settle.until_ms == 0 && c->script->phase == PHASE_COMMIT) pg_script_give_up(c->script);
+}
+
 void pg_chain_start(Pg *pg, PgOp *op) {
   PgChain *c = mem_alloc(sizeof *c);
   c->pg = pg;
@@ -409,6 +424,8 @@ void pg_chain_cancel(PgChain *c) {
              c->script->phase == PHASE_LISTEN) { /* its own time, not the task's */
     pg_script_stop_listening(c->script);
   } else {
+    bool committing = c->script->phase == PHASE_COMMIT && c->script->xid[0] != '\0';
+    if (committing) chain_wait(c, timer_start(c->pg->loop, COMMIT_SILENT_MS, 0, NULL), on_commit_silent);
     pg_script_cancel(c->script);
   }
 }

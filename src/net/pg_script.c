@@ -258,7 +258,7 @@ static void lost_message(PgScript *s, ErrCode code, const char *what) {
   if (first.message != NULL)
     buf_add_str(&line, first.message);
   else
-    pg_error_line(&line, PQerrorMessage(s->conn->pg));
+    pg_error_line(&line, s->gave_up ? "no answer" : PQerrorMessage(s->conn->pg));
   err_set(&s->err, code, "the connection was lost: %s", buf_str(&line));
   memcpy(s->err.sqlstate, first.sqlstate[0] != '\0' ? first.sqlstate : "08006", 6);
   err_set_detail(&s->err, what);
@@ -327,6 +327,11 @@ void pg_script_cancel(PgScript *s) {
 
 void pg_script_stop_listening(PgScript *s) {
   if (s->phase == PHASE_LISTEN) on_listen_stopped(s);
+}
+
+void pg_script_give_up(PgScript *s) {
+  s->gave_up = true;
+  on_script_lost(s);
 }
 
 void pg_script_resume(PgScript *s) {

@@ -43,7 +43,7 @@ struct PgScript {
   PgPhase phase;
   int index;
   Err err;
-  bool in_transaction, acts, fatal, cancelling, cancel_sent, held;
+  bool in_transaction, acts, fatal, cancelling, cancel_sent, held, gave_up;
   WorkOp *cancel_work;
 };
 
@@ -52,6 +52,8 @@ PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEve
 void pg_script_cancel(PgScript *script);
 /* Listen: no longer; on_done comes without a channel. */
 void pg_script_stop_listening(PgScript *script);
+/* The server has been silent for too long after a cancel: treat the line as dropped. on_done comes at once. */
+void pg_script_give_up(PgScript *script);
 /* Stream: fetch the next batch into results[0].rows (cleared first). */
 void pg_script_resume(PgScript *script);
 /* Free it. The connection is the caller's; if the script is not done, it must be closed. */

@@ -28,6 +28,16 @@ install() {
   }
 }
 
+# The CLI needs Node 20; Debian 12 has 18. npm carries a newer one as a package.
+modern_node() {
+  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] && return 0
+  local prefix=$cache/node
+  local binary=$prefix/node_modules/node-linux-$(node -p process.arch)/bin
+  [ -x "$binary/node" ] || npm install --prefix "$prefix" --no-audit --no-fund --loglevel=error \
+    "node-linux-$(node -p process.arch)@20" >&2 || return 1
+  PATH=$binary:$PATH
+}
+
 work=$(mktemp -d)
 mkdir -p "$work/home"
 mkfifo "$work/stdin"
@@ -283,8 +293,10 @@ check_refusals() {
   heroku_key=$kept
 }
 
+modern_node || exit 2
 install 10 "$HEROKU_10" || exit 2
 install 11 "$HEROKU_11" || exit 2
+[ -n "${HEROKU_INSTALL_ONLY:-}" ] && exit 0
 start_lab || exit 1
 control=$(jq -r .control "$work/lab.json")
 heroku_host=$(jq -r .env.HEROKU_HOST "$work/lab.json")

@@ -28,6 +28,14 @@ local function rss_kib()
   end
 end
 
+-- A sanitizer keeps freed memory for a while.
+local function sanitized()
+  local file = assert(io.open "/proc/self/maps")
+  local text = file:read "a"
+  file:close()
+  return text:find("libasan", 1, true) ~= nil or text:find("libtsan", 1, true) ~= nil
+end
+
 local function open_files()
   local n = 0
   for _ in require("lfs").dir "/proc/self/fd" do n = n + 1 end
@@ -243,7 +251,7 @@ describe("psql", function()
       end
       assert.equal(200000, n)
       assert.equal(200000 * 200001 // 2, sum)
-      assert.is_true(rss_kib() - before < 40000, "grew by KiB: " .. rss_kib() - before)
+      assert.is_true(sanitized() or rss_kib() - before < 40000, "grew by KiB: " .. rss_kib() - before)
       assert.equal(1, db:value "select 1")
     end)
 
@@ -257,7 +265,7 @@ describe("psql", function()
 
     it("lets go of the server on break, on error, on close, and when it is forgotten", function()
       local backend = pid()
-      local endless = "select g, repeat('y', 100) as fill from generate_series(1, 100000000) g"
+      local endless = "select generate_series(1, 100000000) as g, repeat('y', 100) as fill"
       for row in db:each(endless) do if row.g > 10 then break end end
       assert.equal(backend, pid())
       has(failure(function() for _ in db:each(endless) do error "mine" end end), "mine")
@@ -301,7 +309,7 @@ describe("psql", function()
     it("notices the line dropping", function()
       local victim = pid()
       local err = failure(function()
-        for row in db:each "select g, repeat('z', 1000) from generate_series(1, 1000000) g" do
+        for row in db:each "select generate_series(1, 1000000) as g, repeat('z', 1000)" do
           if row.g == 10 then kill(victim) end
         end
       end)
@@ -842,10 +850,21 @@ describe("psql", function()
       other:stop()
     end)
 
-    it("a COMMIT that is never answered: unknown after the deadline, and the handle goes on", function()
+    it("a COMMIT that is never answered: after the deadline the record is asked over another connection", function()
       through:value "select 1"
       proxy:mode "mute"
-      local err = failure(through.execute, through, "insert into dropped values (1)", psql.options { timeout = "300ms" })
+      local done = through:execute("insert into dropped values (1)", psql.options { timeout = "300ms" })
+      has(done.settled_by, "committed")
+      assert.equal(1, through:value "select 1")
+      assert.equal(1, count())
+    end)
+
+    it("outside a transaction and never answered: unknown, and the handle goes on", function()
+      through:value "select 1"
+      proxy:mode "mute"
+      local err = failure(through.execute, through, "select 'commit\0'", psql.options { timeout = "100ms", transaction = false })
+      assert.equal("usage", err.kind)
+      err = failure(through.execute, through, "do 'begin commit; end'", psql.options { timeout = "100ms", transaction = false })
       assert.equal("unknown", err.kind)
       assert.equal(1, through:value "select 1")
     end)
