@@ -10,8 +10,8 @@
 #include "vm/args.h"
 #include "vm/luaerr.h"
 
-static const char *const psql_new_options[] = {"name",    "detail",       "conninfo",          "timeout", "connect_timeout",
-                                               "lock_timeout", "statement_timeout", "limit",   NULL};
+static const char *const psql_new_options[] = {
+    "name", "detail", "conninfo", "timeout", "connect_timeout", "lock_timeout", "statement_timeout", "limit", NULL};
 
 Psql *psql_check(lua_State *L, int index) {
   Psql *db = luaL_checkudata(L, index, PSQL_HANDLE_NAME);
@@ -106,7 +106,9 @@ static int l_psql_new(lua_State *L) {
     lua_setiuservalue(L, 4, 1);
     psql_source_register(L, 4, db);
   }
-  PgSource from = {.conninfo = late ? NULL : conninfo != NULL ? conninfo : "",
+  PgSource from = {.conninfo = late               ? NULL
+                               : conninfo != NULL ? conninfo
+                                                  : "",
                    .provide = late ? psql_source_provide : NULL,
                    .self = db,
                    .connect_timeout_ms = args_duration(L, options, "connect_timeout", 0)};
@@ -118,7 +120,8 @@ static int l_psql_new(lua_State *L) {
 int luaopen_pgsh_psql(lua_State *L) {
   static const luaL_Reg functions[] = {{"options", l_psql_options}, {"array", l_psql_array}, {NULL, NULL}};
   static const luaL_Reg own[] = {{"close", l_psql_close}, {"rebind", l_psql_rebind}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", l_psql_close}, {"__close", l_psql_close}, {"__tostring", l_psql_tostring}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", l_psql_close}, {"__close", l_psql_close}, {"__tostring", l_psql_tostring}, {NULL, NULL}};
   luaL_newmetatable(L, PSQL_HANDLE_NAME);
   luaL_setfuncs(L, meta, 0);
   luaL_newlib(L, own);

@@ -16,7 +16,7 @@
 
 /* What psql(…) returns. Its first user value is the conninfo function of a late-bound handle. */
 typedef struct Psql {
-  Pg *pg;         /* NULL: closed */
+  Pg *pg; /* NULL: closed */
   Vm *vm;
   Target *target; /* borrowed from the guard */
   void *scope;    /* of the task that runs an operation: the conninfo function runs in it */
@@ -25,7 +25,16 @@ typedef struct Psql {
 } Psql;
 
 /* What a call gives back. */
-typedef enum PsqlShape { PSQL_ROWS, PSQL_ROW, PSQL_VALUE, PSQL_EACH, PSQL_EXECUTE, PSQL_TRANSACTION, PSQL_LISTEN, PSQL_IDENTITY } PsqlShape;
+typedef enum PsqlShape {
+  PSQL_ROWS,
+  PSQL_ROW,
+  PSQL_VALUE,
+  PSQL_EACH,
+  PSQL_EXECUTE,
+  PSQL_TRANSACTION,
+  PSQL_LISTEN,
+  PSQL_IDENTITY
+} PsqlShape;
 
 /* One call: the door's argument userdata (PSQL_CALL_NAME). Its __gc frees what it holds. */
 typedef struct PsqlCall {
@@ -34,7 +43,7 @@ typedef struct PsqlCall {
   PsqlShape shape;
   int64_t timeout_ms;
   Buf show;
-  bool unknown;   /* an argument is not known in a plan */
+  bool unknown; /* an argument is not known in a plan */
 } PsqlCall;
 
 /* psql.c: the handle at index, open and free. Raises. */
@@ -52,6 +61,8 @@ int psql_args_options(lua_State *L);
 void psql_args_settings(lua_State *L, PsqlCall *call, int options);
 /* Add the statement at `sql` with the parameters that follow it up to `last`. */
 PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last);
+/* Cut a rendering of many statements. */
+void psql_show_cut(PsqlCall *call);
 int l_psql_options(lua_State *L);
 int l_psql_array(lua_State *L);
 

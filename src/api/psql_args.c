@@ -12,6 +12,7 @@
 
 #define SHOW_SQL_CHARS 200
 #define SHOW_PARAM_CHARS 60
+#define SHOW_ALL_BYTES 600
 
 static int l_call_gc(lua_State *L) {
   PsqlCall *call = lua_touserdata(L, 1);
@@ -59,11 +60,28 @@ static bool show_folded(Buf *show, const char *text, size_t limit) {
 }
 
 /* The rendering is also the key by which a replay recognises a change: two that differ only behind the cut must not be one. */
-static void show_sql(Buf *show, const char *sql) {
-  if (!show_folded(show, sql, SHOW_SQL_CHARS)) return;
+static void show_hash(Buf *show, const char *text) {
   uint32_t hash = 2166136261u; /* FNV-1a */
-  for (const char *p = sql; *p != '\0'; p++) hash = (hash ^ (unsigned char)*p) * 16777619u;
+  for (const char *p = text; *p != '\0'; p++)
+    hash = (hash ^ (unsigned char)*p) * 16777619u;
   buf_printf(show, "… #%08x", hash);
+}
+
+static void show_sql(Buf *show, const char *sql) {
+  if (show_folded(show, sql, SHOW_SQL_CHARS)) show_hash(show, sql);
+}
+
+void psql_show_cut(PsqlCall *call) {
+  if (call->show.len <= SHOW_ALL_BYTES) return;
+  Buf cut = {0};
+  size_t len = SHOW_ALL_BYTES;
+  while (((unsigned char)call->show.data[len] & 0xC0) == 0x80)
+    len--;
+  buf_add(&cut, call->show.data, len);
+  show_hash(&cut, call->show.data);
+  buf_printf(&cut, " (%d statements)", call->job->nstatements);
+  buf_fini(&call->show);
+  call->show = cut;
 }
 
 static void show_param(PsqlCall *call, int i, const char *text, bool quoted) {
@@ -156,7 +174,8 @@ PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last
   else
     show_sql(&call->show, text);
   if (unknown) lua_pop(L, 1);
-  for (int i = 0; i < nparams; i++) args_param(L, call, statement, i, sql + 1 + i);
+  for (int i = 0; i < nparams; i++)
+    args_param(L, call, statement, i, sql + 1 + i);
   if (nparams > 0) buf_add_char(&call->show, ')');
   return statement;
 }
@@ -164,8 +183,8 @@ PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last
 /* ---- options ---- */
 
 static const char *const read_options[] = {"timeout", "lock_timeout", "statement_timeout", "limit", "what", NULL};
-static const char *const change_options[] = {"timeout", "lock_timeout", "statement_timeout", "limit",  "what",
-                                             "resolve", "transaction",  "retry",             "expect", NULL};
+static const char *const change_options[] = {
+    "timeout", "lock_timeout", "statement_timeout", "limit", "what", "resolve", "transaction", "retry", "expect", NULL};
 
 int l_psql_options(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);

@@ -71,8 +71,8 @@ static void change_check(lua_State *L, const PsqlCall *call) {
     if (verdict != PG_GUARD_STATEMENT) continue;
     for (size_t k = 0; k < sizeof control / sizeof control[0]; k++)
       if (strcmp(name, control[k]) == 0)
-        luaerr_throw(L, ERR_USAGE, "'%s' is not for :execute: each change is a transaction of its own; :transaction{…} takes several",
-                     name);
+        luaerr_throw(L, ERR_USAGE,
+                     "'%s' is not for :execute: each change is a transaction of its own; :transaction{…} takes several", name);
   }
 }
 
@@ -94,7 +94,8 @@ static void call_emit_notices(lua_State *L, const PsqlCall *call, const char *no
     Err err = {0};
     buf_printf(&text, "psql %s: ", call->db->target->name);
     buf_add(&text, notices, len);
-    json_t *body = json_pack("{s:s, s:s?}", "level", strncmp(notices, "WARNING", 7) == 0 ? "warn" : "debug", "text", buf_str(&text));
+    json_t *body =
+        json_pack("{s:s, s:s?}", "level", strncmp(notices, "WARNING", 7) == 0 ? "warn" : "debug", "text", buf_str(&text));
     buf_fini(&text);
     if (!stream_emit(run_of(L)->stream, EVENT_LOG, body, &err)) luaerr_raise(L, &err);
     notices += len + (notices[len] == '\n');
@@ -231,6 +232,8 @@ static int call_push_change(lua_State *L, Op *op, int args) {
     lua_pushinteger(L, rows);
     lua_setfield(L, -2, "rows");
   }
+  for (int i = 0; i < call->job->nstatements; i++)
+    pg_rows_fini(&done->results[i].rows); /* as for a read */
   if (done->settled_by != NULL) push_field(L, "settled_by", done->settled_by);
   return 1;
 }
@@ -290,9 +293,11 @@ static void transaction_add(lua_State *L, PsqlCall *call, lua_Integer number) {
     if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "expect") != 0)
       luaerr_throw(L, ERR_USAGE, "transaction: statement %lld: unknown option '%s'", (long long)number, lua_tostring(L, -2));
   }
-  if (most < 1 || most > 10000) luaerr_throw(L, ERR_USAGE, "transaction: statement %lld: {\"sql\", parameters…} expected", (long long)number);
+  if (most < 1 || most > 10000)
+    luaerr_throw(L, ERR_USAGE, "transaction: statement %lld: {\"sql\", parameters…} expected", (long long)number);
   luaL_checkstack(L, (int)most + 10, "too many parameters");
-  for (lua_Integer i = 1; i <= most; i++) lua_geti(L, at, i);
+  for (lua_Integer i = 1; i <= most; i++)
+    lua_geti(L, at, i);
   PgStatement *statement = psql_args_statement(L, call, at + 1, at + (int)most);
   statement->expect = args_integer(L, at, "expect", -1);
 }
@@ -313,6 +318,7 @@ static int l_psql_transaction(lua_State *L) {
     transaction_add(L, call, i);
     lua_settop(L, 4);
   }
+  psql_show_cut(call);
   int options = lua_isnil(L, 3) ? 0 : 3;
   psql_args_settings(L, call, options);
   if (!call->unknown) change_check(L, call);
@@ -357,9 +363,7 @@ static int l_psql_identity(lua_State *L) {
 }
 
 const luaL_Reg psql_methods[] = {
-    {"rows", l_psql_rows},       {"row", l_psql_row},
-    {"value", l_psql_value},     {"each", l_psql_each},
-    {"execute", l_psql_execute}, {"transaction", l_psql_transaction},
-    {"listen", l_psql_listen},   {"identity", l_psql_identity},
-    {NULL, NULL},
+    {"rows", l_psql_rows},     {"row", l_psql_row},           {"value", l_psql_value},
+    {"each", l_psql_each},     {"execute", l_psql_execute},   {"transaction", l_psql_transaction},
+    {"listen", l_psql_listen}, {"identity", l_psql_identity}, {NULL, NULL},
 };

@@ -25,11 +25,11 @@ enum {
 /* Array types whose elements are simple, and how an element is read. */
 static unsigned array_element(unsigned type) {
   static const unsigned pairs[][2] = {
-      {1000, TYPE_BOOL},    {1005, TYPE_INT2},  {1007, TYPE_INT4},  {1016, TYPE_INT8}, {1028, TYPE_OID},
-      {1021, TYPE_FLOAT4},  {1022, TYPE_FLOAT8}, {1231, TYPE_NUMERIC}, {199, TYPE_JSON}, {3807, TYPE_JSONB},
-      {1009, TYPE_TEXT},    {1015, TYPE_TEXT},  {1014, TYPE_TEXT},  {1003, TYPE_TEXT}, {1002, TYPE_TEXT},
-      {2951, TYPE_TEXT},    {1115, TYPE_TEXT},  {1185, TYPE_TEXT},  {1182, TYPE_TEXT}, {1183, TYPE_TEXT},
-      {1187, TYPE_TEXT},    {1041, TYPE_TEXT},  {651, TYPE_TEXT},   {2210, TYPE_TEXT}, {3221, TYPE_TEXT},
+      {1000, TYPE_BOOL},   {1005, TYPE_INT2},   {1007, TYPE_INT4},    {1016, TYPE_INT8}, {1028, TYPE_OID},
+      {1021, TYPE_FLOAT4}, {1022, TYPE_FLOAT8}, {1231, TYPE_NUMERIC}, {199, TYPE_JSON},  {3807, TYPE_JSONB},
+      {1009, TYPE_TEXT},   {1015, TYPE_TEXT},   {1014, TYPE_TEXT},    {1003, TYPE_TEXT}, {1002, TYPE_TEXT},
+      {2951, TYPE_TEXT},   {1115, TYPE_TEXT},   {1185, TYPE_TEXT},    {1182, TYPE_TEXT}, {1183, TYPE_TEXT},
+      {1187, TYPE_TEXT},   {1041, TYPE_TEXT},   {651, TYPE_TEXT},     {2210, TYPE_TEXT}, {3221, TYPE_TEXT},
   };
   for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
     if (pairs[i][0] == type) return pairs[i][1];
@@ -83,7 +83,8 @@ static void push_bytea(lua_State *L, const char *text, size_t len, bool plain) {
   luaL_Buffer out;
   char *bytes = luaL_buffinitsize(L, &out, len / 2);
   size_t n = 0;
-  for (size_t i = 2; i + 1 < len; i += 2) bytes[n++] = (char)(hex_digit(text[i]) * 16 + hex_digit(text[i + 1]));
+  for (size_t i = 2; i + 1 < len; i += 2)
+    bytes[n++] = (char)(hex_digit(text[i]) * 16 + hex_digit(text[i + 1]));
   luaL_pushresultsize(&out, n);
 }
 
@@ -114,7 +115,8 @@ static void push_quoted_element(lua_State *L, ArrayText *array) {
 
 static void push_bare_element(lua_State *L, ArrayText *array) {
   size_t len = 0;
-  while (array->at + len < array->end && array->at[len] != ',' && array->at[len] != '}') len++;
+  while (array->at + len < array->end && array->at[len] != ',' && array->at[len] != '}')
+    len++;
   if (len == 4 && memcmp(array->at, "NULL", 4) == 0) {
     luajson_push_null(L); /* a hole would change the array's length */
   } else {

@@ -13,7 +13,8 @@ static void pg_op_cancel(Op *op) {
 
 static void pg_op_destroy(Op *op) {
   PgOp *run = (PgOp *)op;
-  for (int i = 0; run->results != NULL && i < run->job->nstatements; i++) pg_result_fini(&run->results[i]);
+  for (int i = 0; run->results != NULL && i < run->job->nstatements; i++)
+    pg_result_fini(&run->results[i]);
   free(run->results);
   pg_stream_close(run->stream);
   free(run->notices);
@@ -35,7 +36,7 @@ Pg *pg_open(Loop *loop, const PgSource *source) {
   return pg;
 }
 
-static void pg_drop_conninfo(Pg *pg) {
+void pg_drop_conninfo(Pg *pg) {
   if (pg->conninfo != NULL) explicit_bzero(pg->conninfo, strlen(pg->conninfo));
   free(pg->conninfo);
   pg->conninfo = NULL;

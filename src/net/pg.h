@@ -136,9 +136,9 @@ typedef struct PgStream PgStream;
 typedef struct PgOp {
   Op op;
   PgJob *job;
-  PgResult *results; /* one for each statement of the job; of a stream only the columns */
-  PgStream *stream;  /* of a job with `stream`: open, also when it had no rows; take it with pg_op_take_stream */
-  char *notices;     /* the server's notices and warnings, one a line; NULL: none */
+  PgResult *results;       /* one for each statement of the job; of a stream only the columns */
+  PgStream *stream;        /* of a job with `stream`: open, also when it had no rows; take it with pg_op_take_stream */
+  char *notices;           /* the server's notices and warnings, one a line; NULL: none */
   char *channel, *payload; /* of a job with `listen`: what came; NULL: nothing did, in time */
   int notify_pid;
   char *settled_by; /* how a COMMIT without an answer was decided ("pg_xact_status(742) = committed"); else NULL */

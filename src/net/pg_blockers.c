@@ -76,9 +76,7 @@ static void on_blockers_pause(Op *op, void *arg) {
     blockers_wait(b, pg_connect_op(pg_connect_start(b->loop, b->conninfo, PG_CONNECT_TIMEOUT_MS)), on_blockers_connected);
 }
 
-static void blockers_pause(PgBlockers *b, int64_t ms) {
-  blockers_wait(b, timer_start(b->loop, ms, 0, NULL), on_blockers_pause);
-}
+static void blockers_pause(PgBlockers *b, int64_t ms) { blockers_wait(b, timer_start(b->loop, ms, 0, NULL), on_blockers_pause); }
 
 PgBlockers *pg_blockers_start(Loop *loop, const char *conninfo, int pid, int64_t first_ms) {
   PgBlockers *b = mem_alloc(sizeof *b);

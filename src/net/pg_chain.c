@@ -21,10 +21,10 @@ struct PgChain {
   Op *inner;
   PgScript *script;
   PgBlockers *blockers;
-  int attempts;                       /* scripts that ended with 55P03 */
-  bool blocked;                       /* waits for a stream to drain */
+  int attempts; /* scripts that ended with 55P03 */
+  bool blocked; /* waits for a stream to drain */
   bool reused, reconnected, asked_again;
-  Err refused;                        /* why the first connection failed, while the source is asked again */
+  Err refused; /* why the first connection failed, while the source is asked again */
   PgSettle settle;
 };
 
@@ -60,8 +60,7 @@ static void chain_free(PgChain *c) {
 static void chain_finish(PgChain *c, Err *err) {
   PgOp *op = c->op;
   c->pg->chain = NULL;
-  if (c->pg->conn != NULL && c->pg->conn->notices.len > 0 && op->notices == NULL)
-    op->notices = buf_take(&c->pg->conn->notices);
+  if (c->pg->conn != NULL && c->pg->conn->notices.len > 0 && op->notices == NULL) op->notices = buf_take(&c->pg->conn->notices);
   op->chain = NULL;
   op->pg = NULL;
   chain_free(c);
@@ -103,6 +102,7 @@ static void on_provided(Op *op, void *arg) {
     err_copy(&err, &op->err);
   } else if (c->refused.code != ERR_NONE && c->pg->conninfo != NULL && strcmp(conninfo, c->pg->conninfo) == 0) {
     err_move(&err, &c->refused); /* the same answer would be refused again */
+    pg_drop_conninfo(c->pg);
   } else if (pg_conninfo_check(conninfo, &err)) {
     free(c->pg->conninfo);
     c->pg->conninfo = mem_strdup(conninfo);
@@ -185,6 +185,7 @@ static void on_connected(Op *op, void *arg) {
     err_fini(&err);
     chain_settle_later(c);
   } else {
+    if (c->pg->source.provide != NULL) pg_drop_conninfo(c->pg); /* the next attempt asks first */
     chain_finish(c, &err);
   }
 }
@@ -362,8 +363,8 @@ static void chain_settled(PgChain *c, PgVerdict verdict) {
 
 static void on_settle_done(void *arg, Err *err) {
   PgChain *c = arg;
-  PgVerdict verdict = err->code == ERR_NONE ? pg_settle_read(&c->settle, &c->script->results[0].rows)
-                                            : pg_settle_error(&c->settle, err);
+  PgVerdict verdict =
+      err->code == ERR_NONE ? pg_settle_read(&c->settle, &c->script->results[0].rows) : pg_settle_error(&c->settle, err);
   err_fini(err);
   chain_end_script(c);
   chain_settled(c, verdict);
@@ -419,7 +420,8 @@ void pg_chain_cancel(PgChain *c) {
     pg_settle_add(&c->settle, "looking up what became of it was interrupted");
     chain_finish_unknown(c);
   } else if (c->script == NULL) {
-    chain_fail(c, c->op->op.reason, c->inner != NULL ? "stopped before anything was sent" : "stopped while waiting for the handle");
+    chain_fail(c, c->op->op.reason,
+               c->inner != NULL ? "stopped before anything was sent" : "stopped while waiting for the handle");
   } else if (c->op->job->listen && c->op->op.reason == ERR_TIMEOUT && c->op->op.deadline_name == NULL &&
              c->script->phase == PHASE_LISTEN) { /* its own time, not the task's */
     pg_script_stop_listening(c->script);

@@ -19,6 +19,9 @@ struct Pg {
 
 typedef struct PgChain PgChain;
 
+/* Forget it, wiped (pg.c). */
+void pg_drop_conninfo(Pg *pg);
+
 /* Begin; `op` is armed. The chain holds a reference to it until it has settled it. */
 void pg_chain_start(Pg *pg, PgOp *op);
 /* The Op was asked to stop. */

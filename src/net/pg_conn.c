@@ -1,6 +1,7 @@
 /* pg_conn: an established connection: sending a statement, and the pump that reads its results. See pg_conn.h. */
 #include "net/pg_conn.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,9 +49,27 @@ static void conn_take_notifies(PgConn *conn) {
     conn->user->on_notify(conn->arg, notify);
 }
 
+/* PQconsumeInput may leave the rest of a TLS record in OpenSSL's buffer, for which the socket does not become readable. libssl
+ * is libpq's dependency, not ours. */
+static bool conn_has_pending(const PgConn *conn) {
+  static int (*pending)(const void *ssl);
+  void *ssl = PQsslStruct(conn->pg, "OpenSSL");
+  if (ssl == NULL) return false;
+  if (pending == NULL) *(void **)&pending = dlsym(RTLD_DEFAULT, "SSL_pending");
+  return pending != NULL && pending(ssl) > 0;
+}
+
+/* Is there a result to take? */
+static bool conn_has_result(PgConn *conn) {
+  if (conn->user == NULL || conn->lost || !conn->waiting || conn->paused) return false;
+  while (PQisBusy(conn->pg))
+    if (!conn_has_pending(conn) || PQconsumeInput(conn->pg) == 0) return !PQisBusy(conn->pg);
+  return true;
+}
+
 /* Hand over every result that has arrived. A callback may send the next statement, pause, or close. */
 static void conn_take_results(PgConn *conn) {
-  while (conn->user != NULL && !conn->lost && conn->waiting && !conn->paused && !PQisBusy(conn->pg)) {
+  while (conn_has_result(conn)) {
     PGresult *res = PQgetResult(conn->pg);
     if (res == NULL) {
       if (PQstatus(conn->pg) == CONNECTION_BAD) {
@@ -126,7 +145,8 @@ bool pg_conn_alive(PgConn *conn) {
   if (PQconsumeInput(conn->pg) == 0) return false;
   /* What a server says to an idle session (a FATAL goodbye, a notification) is read here; a notification of a LISTEN of
    * long ago is dropped. */
-  for (PGnotify *n = PQnotifies(conn->pg); n != NULL; n = PQnotifies(conn->pg)) PQfreemem(n);
+  for (PGnotify *n = PQnotifies(conn->pg); n != NULL; n = PQnotifies(conn->pg))
+    PQfreemem(n);
   if (PQtransactionStatus(conn->pg) != PQTRANS_IDLE) return false;
   /* A goodbye has been read, and the end of the stream stands behind it: consume once more to meet it. */
   return PQconsumeInput(conn->pg) == 1 && PQstatus(conn->pg) == CONNECTION_OK;

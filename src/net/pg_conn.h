@@ -50,8 +50,8 @@ PgConn *pg_connect_take(PgConnectOp *connect);
 
 /* ---- a connection ---- */
 
-PgConn *pg_conn_new(Loop *loop, PGconn *pg); /* takes over a connected pg */
-void pg_conn_close(PgConn *conn);            /* NULL is fine; safe inside a callback of its own */
+PgConn *pg_conn_new(Loop *loop, PGconn *pg);                       /* takes over a connected pg */
+void pg_conn_close(PgConn *conn);                                  /* NULL is fine; safe inside a callback of its own */
 void pg_conn_use(PgConn *conn, const PgConnUser *user, void *arg); /* user NULL: nobody */
 /* Is the idle connection still there? Reads what has come meanwhile. */
 bool pg_conn_alive(PgConn *conn);

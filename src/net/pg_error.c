@@ -17,7 +17,8 @@ void pg_error_line(Buf *out, const char *message) {
     if (space && (out->len == start || out->data[out->len - 1] == ' ')) continue;
     buf_add_char(out, space ? ' ' : *p);
   }
-  while (out->len > start && out->data[out->len - 1] == ' ') out->data[--out->len] = '\0';
+  while (out->len > start && out->data[out->len - 1] == ' ')
+    out->data[--out->len] = '\0';
 }
 
 /* What the server's own hint does not say: how pgsh is told. */
@@ -79,7 +80,8 @@ static const char *find_state(const char *message) {
   for (const char *p = strstr(message, ":  "); p != NULL; p = strstr(p + 3, ":  ")) {
     const char *state = p + 3;
     int n = 0;
-    while (n < 5 && (isdigit((unsigned char)state[n]) || isupper((unsigned char)state[n]))) n++;
+    while (n < 5 && (isdigit((unsigned char)state[n]) || isupper((unsigned char)state[n])))
+      n++;
     if (n == 5 && state[5] == ':' && state[6] == ' ') return state;
   }
   return NULL;

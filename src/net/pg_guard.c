@@ -10,15 +10,14 @@
 static const char *const guard_functions[] = {
     "pg_terminate_backend", "pg_cancel_backend", "pg_promote", "pg_switch_wal", "pg_switch_xlog", "pg_reload_conf",
     "pg_rotate_logfile", "pg_rotate_logfile_old", "pg_create_restore_point", "pg_wal_replay_pause", "pg_wal_replay_resume",
-    "pg_xlog_replay_pause", "pg_xlog_replay_resume", "pg_backup_start", "pg_backup_stop", "pg_start_backup",
-    "pg_stop_backup", "pg_log_backend_memory_contexts", "pg_log_standby_snapshot", "pg_notify",
+    "pg_xlog_replay_pause", "pg_xlog_replay_resume", "pg_backup_start", "pg_backup_stop", "pg_start_backup", "pg_stop_backup",
+    "pg_log_backend_memory_contexts", "pg_log_standby_snapshot", "pg_notify",
     /* replication */
     "pg_create_physical_replication_slot", "pg_create_logical_replication_slot", "pg_copy_physical_replication_slot",
-    "pg_copy_logical_replication_slot", "pg_drop_replication_slot", "pg_replication_slot_advance",
-    "pg_logical_slot_get_changes", "pg_logical_slot_get_binary_changes", "pg_logical_emit_message",
-    "pg_sync_replication_slots", "pg_replication_origin_create", "pg_replication_origin_drop",
-    "pg_replication_origin_advance", "pg_replication_origin_session_setup", "pg_replication_origin_session_reset",
-    "pg_replication_origin_xact_setup", "pg_replication_origin_xact_reset",
+    "pg_copy_logical_replication_slot", "pg_drop_replication_slot", "pg_replication_slot_advance", "pg_logical_slot_get_changes",
+    "pg_logical_slot_get_binary_changes", "pg_logical_emit_message", "pg_sync_replication_slots", "pg_replication_origin_create",
+    "pg_replication_origin_drop", "pg_replication_origin_advance", "pg_replication_origin_session_setup",
+    "pg_replication_origin_session_reset", "pg_replication_origin_xact_setup", "pg_replication_origin_xact_reset",
     /* statistics */
     "pg_stat_reset*", "pg_stat_statements_reset", "pg_stat_kcache_reset", "pg_wait_sampling_reset_profile",
     "pg_restore_relation_stats", "pg_restore_attribute_stats", "pg_clear_relation_stats", "pg_clear_attribute_stats",
@@ -30,10 +29,9 @@ static const char *const guard_functions[] = {
     "brin_summarize_new_values", "brin_summarize_range", "brin_desummarize_range", "pg_truncate_visibility_map",
     "heap_force_kill", "heap_force_freeze", "pg_buffercache_evict*", "autoprewarm_start_worker", "autoprewarm_dump_now",
     /* other servers, other sessions, SQL in a string */
-    "dblink*", "query_to_xml*", "pg_background_launch", "pg_background_detach", "cron.schedule",
-    "cron.schedule_in_database", "cron.unschedule", "cron.alter_job", "aws_lambda.invoke", "query_export_to_s3",
-    "table_import_from_s3", "http_post", "http_put", "http_patch", "http_delete",
-    NULL};
+    "dblink*", "query_to_xml*", "pg_background_launch", "pg_background_detach", "cron.schedule", "cron.schedule_in_database",
+    "cron.unschedule", "cron.alter_job", "aws_lambda.invoke", "query_export_to_s3", "table_import_from_s3", "http_post",
+    "http_put", "http_patch", "http_delete", NULL};
 
 /* What a read may begin with. */
 static const char *const guard_reads[] = {"select", "with", "values", "table", "show", "explain", NULL};
@@ -44,24 +42,21 @@ typedef struct Lexer {
   const unsigned char *at, *end;
   char name[PG_GUARD_NAME]; /* of a TOKEN_NAME: as the server would look it up */
   bool quoted;
-  unsigned char other; /* of a TOKEN_OTHER: the character */
+  unsigned char other;                  /* of a TOKEN_OTHER: the character */
   const unsigned char *body, *body_end; /* of a TOKEN_DOLLAR */
 } Lexer;
 
-static bool is_name_start(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
-}
+static bool is_name_start(unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80; }
 static bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
 static bool is_name_part(unsigned char c) { return is_name_start(c) || is_digit(c) || c == '$'; }
 static bool is_space(unsigned char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 static unsigned char lower(unsigned char c) { return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c; }
 
-static unsigned char peek(const Lexer *lx, size_t ahead) {
-  return (size_t)(lx->end - lx->at) > ahead ? lx->at[ahead] : 0;
-}
+static unsigned char peek(const Lexer *lx, size_t ahead) { return (size_t)(lx->end - lx->at) > ahead ? lx->at[ahead] : 0; }
 
 static void skip_line(Lexer *lx) {
-  while (lx->at < lx->end && *lx->at != '\n' && *lx->at != '\r') lx->at++;
+  while (lx->at < lx->end && *lx->at != '\n' && *lx->at != '\r')
+    lx->at++;
 }
 
 /* A block comment; they nest. False when it does not end. */
@@ -197,7 +192,8 @@ static TokenKind lex_name(Lexer *lx) {
   size_t len = 0;
   lx->name[0] = '\0';
   lx->quoted = false;
-  while (lx->at < lx->end && is_name_part(*lx->at)) name_add(lx, &len, lower(*lx->at++));
+  while (lx->at < lx->end && is_name_part(*lx->at))
+    name_add(lx, &len, lower(*lx->at++));
   return TOKEN_NAME;
 }
 
@@ -205,7 +201,8 @@ static TokenKind lex_name(Lexer *lx) {
 static TokenKind lex_dollar(Lexer *lx) {
   const unsigned char *tag = lx->at, *p = tag + 1;
   if (p < lx->end && is_name_start(*p))
-    while (p < lx->end && (is_name_start(*p) || is_digit(*p))) p++;
+    while (p < lx->end && (is_name_start(*p) || is_digit(*p)))
+      p++;
   if (p >= lx->end || *p != '$') {
     lx->other = *lx->at++;
     return TOKEN_OTHER;
@@ -293,8 +290,7 @@ static void called_add(Called *called, const char *name) {
 }
 
 static void scan_other(Scan *scan, Called *called, unsigned char c) {
-  if (c == '(' && called->name[0] != '\0' && !called->dot && scan->found[0] == '\0' &&
-      is_listed(called->schema, called->name))
+  if (c == '(' && called->name[0] != '\0' && !called->dot && scan->found[0] == '\0' && is_listed(called->schema, called->name))
     copy_name(scan->found, called->name);
   if (c == '.' && called->name[0] != '\0')
     called->dot = true;
@@ -345,7 +341,8 @@ PgGuard pg_guard_read(const char *sql, size_t len, char name[PG_GUARD_NAME]) {
   if (scan.empty) return PG_GUARD_EMPTY;
   copy_name(name, scan.first);
   bool reads = false;
-  for (size_t i = 0; guard_reads[i] != NULL; i++) reads = reads || strcmp(scan.first, guard_reads[i]) == 0;
+  for (size_t i = 0; guard_reads[i] != NULL; i++)
+    reads = reads || strcmp(scan.first, guard_reads[i]) == 0;
   if (!reads) return PG_GUARD_STATEMENT;
   copy_name(name, scan.found);
   if (scan.found[0] != '\0') return PG_GUARD_FUNCTION;

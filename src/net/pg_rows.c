@@ -11,9 +11,7 @@ const char *pg_rows_cell(const PgRows *rows, size_t row, int column, size_t *len
   return rows->data.data + cell->at;
 }
 
-size_t pg_rows_bytes(const PgRows *rows) {
-  return rows->data.len + rows->nrows * (size_t)rows->ncolumns * sizeof(PgCell);
-}
+size_t pg_rows_bytes(const PgRows *rows) { return rows->data.len + rows->nrows * (size_t)rows->ncolumns * sizeof(PgCell); }
 
 void pg_rows_clear(PgRows *rows) {
   rows->nrows = 0;
@@ -21,7 +19,8 @@ void pg_rows_clear(PgRows *rows) {
 }
 
 void pg_rows_fini(PgRows *rows) {
-  for (int i = 0; i < rows->ncolumns; i++) free(rows->columns[i].name);
+  for (int i = 0; i < rows->ncolumns; i++)
+    free(rows->columns[i].name);
   free(rows->columns);
   free(rows->cells);
   buf_fini(&rows->data);
@@ -58,7 +57,8 @@ void pg_rows_append(PgRows *rows, const PGresult *res) {
       rows->cells_cap = need * 2;
       rows->cells = mem_realloc(rows->cells, rows->cells_cap * sizeof *rows->cells);
     }
-    for (int c = 0; c < rows->ncolumns; c++) rows_append_cell(rows, &rows->cells[used + (size_t)c], res, r, c);
+    for (int c = 0; c < rows->ncolumns; c++)
+      rows_append_cell(rows, &rows->cells[used + (size_t)c], res, r, c);
     rows->nrows++;
   }
 }
@@ -110,7 +110,8 @@ static void statement_fini(PgStatement *statement) {
 
 void pg_job_unref(PgJob *job) {
   if (job == NULL || --job->refs > 0) return;
-  for (int i = 0; i < job->nstatements; i++) statement_fini(&job->statements[i]);
+  for (int i = 0; i < job->nstatements; i++)
+    statement_fini(&job->statements[i]);
   free(job->statements);
   free(job);
 }

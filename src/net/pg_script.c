@@ -44,19 +44,15 @@ static PgPhase phase_after_failure(const PgScript *s) {
 
 static PgPhase phase_next(PgScript *s) {
   switch (s->phase) {
-    case PHASE_BEGIN:
-      s->index = 0;
-      return s->job->nstatements > 0 ? PHASE_STATEMENT : phase_after_statements(s);
-    case PHASE_STATEMENT:
-      if (s->job->listen) return s->index == 0 ? PHASE_LISTEN : PHASE_DONE;
-      return ++s->index < s->job->nstatements ? PHASE_STATEMENT : phase_after_statements(s);
-    case PHASE_LISTEN:
-      s->index = 1; /* the second statement is the UNLISTEN */
-      return PHASE_STATEMENT;
-    case PHASE_XID:
-      return PHASE_COMMIT;
-    default:
-      return PHASE_DONE;
+  case PHASE_BEGIN: s->index = 0; return s->job->nstatements > 0 ? PHASE_STATEMENT : phase_after_statements(s);
+  case PHASE_STATEMENT:
+    if (s->job->listen) return s->index == 0 ? PHASE_LISTEN : PHASE_DONE;
+    return ++s->index < s->job->nstatements ? PHASE_STATEMENT : phase_after_statements(s);
+  case PHASE_LISTEN:
+    s->index = 1; /* the second statement is the UNLISTEN */
+    return PHASE_STATEMENT;
+  case PHASE_XID: return PHASE_COMMIT;
+  default: return PHASE_DONE;
   }
 }
 
@@ -119,30 +115,17 @@ static void script_send_xid(PgScript *s) {
 
 static void script_send(PgScript *s) {
   switch (s->phase) {
-    case PHASE_BEGIN:
-      script_send_begin(s);
-      break;
-    case PHASE_STATEMENT:
-      script_send_statement(s);
-      break;
-    case PHASE_LISTEN:
-      pg_conn_listen(s->conn, true);
-      break;
-    case PHASE_XID:
-      script_send_xid(s);
-      break;
-    case PHASE_COMMIT:
-      if (script_is_change(s)) script_mark_sent(s, true);
-      pg_conn_send_text(s->conn, "commit");
-      break;
-    case PHASE_ROLLBACK:
-      pg_conn_send_text(s->conn, "rollback");
-      break;
-    case PHASE_RESET:
-      pg_conn_send_text(s->conn, "reset lock_timeout; reset statement_timeout");
-      break;
-    case PHASE_DONE:
-      break;
+  case PHASE_BEGIN: script_send_begin(s); break;
+  case PHASE_STATEMENT: script_send_statement(s); break;
+  case PHASE_LISTEN: pg_conn_listen(s->conn, true); break;
+  case PHASE_XID: script_send_xid(s); break;
+  case PHASE_COMMIT:
+    if (script_is_change(s)) script_mark_sent(s, true);
+    pg_conn_send_text(s->conn, "commit");
+    break;
+  case PHASE_ROLLBACK: pg_conn_send_text(s->conn, "rollback"); break;
+  case PHASE_RESET: pg_conn_send_text(s->conn, "reset lock_timeout; reset statement_timeout"); break;
+  case PHASE_DONE: break;
   }
 }
 
@@ -176,8 +159,8 @@ static void script_completed(PgScript *s, const PGresult *res) {
   result->affected = *affected != '\0' ? strtoll(affected, NULL, 10) : -1;
   int64_t expect = s->job->statements[s->index].expect;
   if (expect >= 0 && expect != result->affected && s->err.code == ERR_NONE)
-    err_set(&s->err, ERR_PSQL, "%s: expected %lld row%s; the transaction was rolled back", result->command,
-            (long long)expect, expect == 1 ? "" : "s");
+    err_set(&s->err, ERR_PSQL, "%s: expected %lld row%s; the transaction was rolled back", result->command, (long long)expect,
+            expect == 1 ? "" : "s");
 }
 
 static void copy_cell(char *to, size_t size, const PGresult *res, int column) {
@@ -276,8 +259,9 @@ static void on_script_lost(void *arg) {
   } else if (s->phase == PHASE_COMMIT) {
     lost_message(s, ERR_UNKNOWN, "the COMMIT was sent and not answered");
   } else if (change && !whole && s->phase != PHASE_BEGIN) {
-    lost_message(s, ERR_UNKNOWN, s->acts ? "a statement that acts at once was sent and not answered"
-                                         : "the statement was sent outside a transaction and not answered");
+    lost_message(s, ERR_UNKNOWN,
+                 s->acts ? "a statement that acts at once was sent and not answered"
+                         : "the statement was sent outside a transaction and not answered");
   } else {
     lost_message(s, ERR_PSQL_CONNECT, change ? "nothing was changed: the COMMIT had not been sent" : NULL);
     script_mark_sent(s, false);
@@ -365,7 +349,8 @@ void pg_script_free(PgScript *s) {
     op_on_settled(&s->cancel_work->op, NULL, NULL);
     op_unref(&s->cancel_work->op);
   }
-  for (int i = 0; s->results != NULL && i < s->job->nstatements; i++) pg_result_fini(&s->results[i]);
+  for (int i = 0; s->results != NULL && i < s->job->nstatements; i++)
+    pg_result_fini(&s->results[i]);
   free(s->results);
   free(s->channel);
   free(s->payload);

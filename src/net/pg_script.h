@@ -32,11 +32,11 @@ struct PgScript {
   Op *owner; /* its `sent` is kept true while the outcome could be unknown; NULL: nobody's */
   const PgScriptEvents *events;
   void *arg;
-  PgResult *results; /* one a statement; may be taken */
-  char xid[24];      /* "" when the transaction has none (yet) */
-  char lsn[24];      /* a place in the WAL behind its changes; "" unknown */
-  bool lost;         /* the connection went away: close it */
-  bool lost_early;   /* … before anything of the job was sent */
+  PgResult *results;       /* one a statement; may be taken */
+  char xid[24];            /* "" when the transaction has none (yet) */
+  char lsn[24];            /* a place in the WAL behind its changes; "" unknown */
+  bool lost;               /* the connection went away: close it */
+  bool lost_early;         /* … before anything of the job was sent */
   char *channel, *payload; /* listen: what came */
   int notify_pid;
   /* private */

@@ -39,7 +39,7 @@ local function serve(port, upstream, control)
     local data, why, part = from:receive(65536)
     data = data or part
     local to = peers[from]
-    if clients[from] and data:lower():find "commit[;%z]" then
+    if clients[from] and data:lower():find "commit[;\0]" then
       local now = mode()
       if now ~= "pass" then reset() end
       if now == "cut_before" then return close(from) end
