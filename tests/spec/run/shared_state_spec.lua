@@ -1,0 +1,93 @@
+-- Runs kept in a shared PostgreSQL database: watched, locked and taken over by another process with nothing in common but it.
+local postgres = require "tests.spec.support.postgres"
+local support = require "tests.spec.engine.support"
+local host = require "pgsh.host"
+
+local PROCEDURE = [[
+local api = http("http://127.0.0.1:1", { name = "api" })
+step "First" (function() sh.run { "sh", "-c", "echo first >>made" } end)
+step "Second" (function() sh.run { "sh", "-c", "test -e fixed && echo second >>made" } end)
+]]
+
+describe("a shared state", function()
+  local server, box, state
+
+  setup(function()
+    server = postgres.start()
+    state = ("postgresql://postgres:topsecret123@127.0.0.1:%d/postgres"):format(server.port)
+  end)
+  teardown(function() server:remove() end)
+
+  before_each(function()
+    box = support.box()
+    server:psql "drop schema if exists pgsh cascade"
+    box:procedure(PROCEDURE)
+  end)
+  after_each(function() box:close() end)
+
+    local function stopped()
+    local result = box:pgsh("proc.lua", "-y", "--no-input", "--state", state)
+    assert.equal(5, result.exit, result.all)
+    return result.err:match "run (%w+)"
+  end
+
+  it("keeps the run, and another process goes on with it", function()
+    local id = stopped()
+    assert.truthy(box:pgsh("runs", "--state", state).all:find(id, 1, true))
+    box:write("fixed", "")
+    local result = box:pgsh("resume", id, "-y", "--no-input", "--state", state)
+    assert.equal(0, result.exit, result.all)
+    assert.equal("first\nsecond\n", box:read "made")
+    assert.is_nil(box:read "state/pgsh/runs")
+  end)
+
+  it("never shows or stores its password", function()
+    local result = box:pgsh("proc.lua", "-y", "--no-input", "--state", state)
+    assert.is_nil(result.all:find("topsecret123", 1, true))
+    assert.is_nil(server:psql("select string_agg(event::text, ' ') from pgsh.event"):find("topsecret123", 1, true))
+  end)
+
+  it("locks a target for everybody who uses it", function()
+    box:procedure [[
+local api = http("http://127.0.0.1:1", { name = "api" })
+step "Long" (function() sh.run { "sh", "-c", "touch began; sleep 20" } end)
+]]
+    local holder = host.spawn("holder", box.pgsh, box, "proc.lua", "-y", "--no-input", "--state", state)
+    repeat host.sleep(0.02) until box:read "began"
+    local result = box:pgsh("proc.lua", "-y", "--no-input", "--state", state)
+    assert.equal(7, result.exit, result.all)
+    local holder_id = result.err:match "http api is held by run (%w+), %w+@"
+    assert.truthy(holder_id, result.err)
+    local status = box:pgsh("status", holder_id, "--state", state)
+    assert.truthy(status.all:find("Long", 1, true), status.all)
+    holder:cancel()
+    pcall(holder.join, holder)
+  end)
+
+  it("survives a server that restarts, and doubles nothing", function()
+    box:procedure [[
+step "First" (function() sh.run { "sh", "-c", "echo first >>made; touch began; until test -e go; do sleep 0.05; done" } end)
+step "Second" (function() sh.run { "sh", "-c", "echo second >>made" } end)
+]]
+    local run = host.spawn("holder", box.pgsh, box, "proc.lua", "-y", "--no-input", "--state", state)
+    repeat host.sleep(0.02) until box:read "began"
+    server:stop "immediate"
+    server:start()
+    box:write("go", "")
+    assert.equal(0, run:join().exit)
+    assert.equal("first\nsecond\n", box:read "made")
+    assert.equal("0", (server:psql "select count(*) - count(distinct seq) from pgsh.event"):match "%d+")
+  end)
+
+  it("that cannot be reached refuses before anything is done", function()
+    local result = box:pgsh("proc.lua", "-y", "--no-input", "--state", "postgresql://postgres:topsecret123@127.0.0.1:1/x")
+    assert.truthy(result.exit ~= 0)
+    assert.truthy(result.err:find("the shared state cannot be reached", 1, true), result.err)
+    assert.is_nil(box:read "made")
+  end)
+
+  it("of another kind of URL is a usage error", function()
+    local result = box:pgsh("proc.lua", "-y", "--state", "mysql://x/y")
+    assert.equal(2, result.exit)
+  end)
+end)
