@@ -179,11 +179,17 @@ static int l_host_ask(lua_State *L) {
   return await_op(L, &run->asker(run->asker_self, vm_loop(vm_of(L)), &question)->op, 0, k_ask);
 }
 
+static int l_host_interactive(lua_State *L) {
+  lua_pushboolean(L, run_of(L)->interactive);
+  return 1;
+}
+
 void host_add_task(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"sleep", l_host_sleep},   {"deadline", l_host_deadline}, {"restore_deadline", l_host_restore_deadline},
       {"spawn", l_host_spawn},   {"shield", l_host_shield},     {"interrupts", l_host_interrupts},
-      {"ask", l_host_ask},       {NULL, NULL},
+      {"ask", l_host_ask},       {"interactive", l_host_interactive},
+      {NULL, NULL},
   };
   static const luaL_Reg methods[] = {
       {"join", l_task_join}, {"cancel", l_task_cancel}, {"done", l_task_done}, {NULL, NULL}};

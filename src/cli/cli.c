@@ -76,11 +76,12 @@ static ViewSetup cli_view_setup(const Cli *cli) {
 }
 
 static bool cli_open(Cli *cli) {
-  VmLimits limits = {.memory_bytes = CLI_MEMORY_BYTES, .cpu_seconds = CLI_CPU_SECONDS};
+  VmLimits limits = {0}; /* none for a program of the operator's own */
   ViewSetup setup = cli_view_setup(cli);
+  if (!cli->lua) limits = (VmLimits){.memory_bytes = CLI_MEMORY_BYTES, .cpu_seconds = CLI_CPU_SECONDS};
   cli->loop = loop_new();
   cli->redact = redact_new();
-  cli->vm = vm_new(cli->loop, cli->redact, cli->lua ? (VmLimits){0} : limits);
+  cli->vm = vm_new(cli->loop, cli->redact, limits);
   cli->run = run_new(cli->vm, cli->loop, cli->redact);
   api_open(cli->vm);
   cli->view = view_new(cli->loop, &setup);
@@ -88,6 +89,7 @@ static bool cli_open(Cli *cli) {
   stream_add_view(cli->run->stream, view_on_event, cli->view);
   cli->run->asker = prompt_ask;
   cli->run->asker_self = cli->prompt;
+  cli->run->interactive = prompt_can_ask(cli->prompt);
   return run_set_state(cli->run, cli->invocation.state, &cli->err);
 }
 

@@ -7,8 +7,13 @@
 
 #include "vm/task.h"
 
+/* Near and far in turn. Near, because the error may be caught by a pcall in a loop: the next instruction, behind that pcall, gets
+ * another. Far, because closers need some instructions to work. */
 static void on_exit_hook(lua_State *L, lua_Debug *ar) {
+  static bool near;
   (void)ar;
+  near = !near;
+  lua_sethook(L, on_exit_hook, LUA_MASKCOUNT, near ? 1 : 1000);
   luaL_error(L, "os.exit");
 }
 
@@ -21,8 +26,8 @@ static int l_os_exit(lua_State *L) {
   else
     leave->status = (int)luaL_optinteger(L, 1, 0) & 0xff;
   fflush(NULL);
-  /* Set anew each time, it would never come to count; a prime, or it would meet a loop at the same place for ever. */
-  if (!leave->asked) lua_sethook(L, on_exit_hook, LUA_MASKCOUNT, 997);
+  /* Set anew each time, it would never come to count. */
+  if (!leave->asked) lua_sethook(L, on_exit_hook, LUA_MASKCOUNT, 1000);
   leave->asked = true;
   return luaL_error(L, "os.exit");
 }
@@ -58,6 +63,7 @@ bool cli_lua_push(lua_State *L, const Invocation *invocation, CliExit *leave, in
   cli_lua_set_arg(L, invocation);
   *nargs = (int)invocation->words.count;
   luaL_checkstack(L, *nargs + 1, "too many arguments");
-  for (int i = 0; i < *nargs; i++) lua_pushstring(L, invocation->words.items[i]);
+  for (int i = 0; i < *nargs; i++)
+    lua_pushstring(L, invocation->words.items[i]);
   return true;
 }

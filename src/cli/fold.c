@@ -90,7 +90,8 @@ static void fold_clear_wait(FoldWait *wait) {
 }
 
 static void fold_clear_waits(Fold *fold) {
-  for (size_t i = 0; i < fold->wait_count; i++) fold_clear_wait(&fold->waits[i]);
+  for (size_t i = 0; i < fold->wait_count; i++)
+    fold_clear_wait(&fold->waits[i]);
   fold->wait_count = 0;
   fold_replace(&fold->sending, NULL);
   fold_replace(&fold->progress, NULL);
@@ -138,6 +139,8 @@ static FoldClock *fold_take_clock(Fold *fold, const char *name, int64_t budget_m
   return clock;
 }
 
+static void fold_open_clock(FoldClock *clock, const json_t *from);
+
 static void on_run_steps(Fold *fold, const json_t *event) {
   size_t i;
   json_t *item;
@@ -154,7 +157,9 @@ static void on_run_steps(Fold *fold, const json_t *event) {
   }
   json_array_foreach(json_object_get(event, "clocks"), i, item) {
     const char *name = json_is_string(item) ? json_string_value(item) : fold_text(item, "name");
-    if (name != NULL) fold_take_clock(fold, name, fold_integer(item, "budget_ms", 0));
+    if (name == NULL) continue;
+    FoldClock *clock = fold_take_clock(fold, name, fold_integer(item, "budget_ms", 0));
+    if (json_object_get(item, "at_ms") != NULL) fold_open_clock(clock, item); /* a resumed run: it has run all the time */
   }
 }
 
@@ -268,34 +273,35 @@ bool fold_has_open_clock(const Fold *fold) {
   return false;
 }
 
-static void on_clock_opened(Fold *fold, const json_t *event) {
-  const char *name = fold_text(event, "clock");
-  if (name == NULL) return;
-  FoldClock *clock = fold_take_clock(fold, name, fold_integer(event, "budget_ms", 0));
-  int64_t now = clock_wall_ms(), at = fold_integer(event, "at_ms", now);
-  fold_keep(&clock->says, event, "says");
+/* `at_ms` is when it was opened, perhaps by an earlier attempt at the run. */
+static void fold_open_clock(FoldClock *clock, const json_t *from) {
+  int64_t now = clock_wall_ms(), at = fold_integer(from, "at_ms", now);
+  fold_keep(&clock->says, from, "says");
   clock->open = true;
   clock->opened_ms = clock_mono_ms() - (now > at ? now - at : 0);
+}
+
+static void on_clock_opened(Fold *fold, const json_t *event) {
+  const char *name = fold_text(event, "clock");
+  if (name != NULL) fold_open_clock(fold_take_clock(fold, name, fold_integer(event, "budget_ms", 0)), event);
 }
 
 static void on_clock_closed(Fold *fold, const json_t *event) {
   FoldClock *clock = fold_clock(fold, fold_text(event, "clock"));
   if (clock == NULL) return;
   clock->open = false;
+  clock->budget_ms = fold_integer(event, "budget_ms", clock->budget_ms);
   clock->ms = fold_integer(event, "ms", clock_mono_ms() - clock->opened_ms);
 }
 
 void fold_event(Fold *fold, EventType type, const json_t *event) {
   static void (*const handlers[EVENT_COUNT])(Fold *, const json_t *) = {
-      [EVENT_RUN_STARTED] = on_run_started,     [EVENT_RUN_RESUMED] = on_run_resumed,
-      [EVENT_RUN_TARGETS] = on_run_targets,     [EVENT_RUN_STEPS] = on_run_steps,
-      [EVENT_RUN_ENDED] = on_run_ended,         [EVENT_STEP_STARTED] = on_step_started,
-      [EVENT_STEP_DONE] = on_step_done,         [EVENT_STEP_FAILED] = on_step_failed,
-      [EVENT_STEP_SKIPPED] = on_step_skipped,   [EVENT_STEP_UNDONE] = on_step_undone,
-      [EVENT_STEP_NOTE] = on_step_note,         [EVENT_WAIT_STARTED] = on_wait_started,
-      [EVENT_WAIT_SEEN] = on_wait_seen,         [EVENT_WAIT_ENDED] = on_wait_ended,
-      [EVENT_EFFECT_INTENT] = on_effect_intent, [EVENT_EFFECT_OUTCOME] = on_effect_outcome,
-      [EVENT_PROGRESS] = on_progress,           [EVENT_CLOCK_OPENED] = on_clock_opened,
+      [EVENT_RUN_STARTED] = on_run_started,       [EVENT_RUN_RESUMED] = on_run_resumed, [EVENT_RUN_TARGETS] = on_run_targets,
+      [EVENT_RUN_STEPS] = on_run_steps,           [EVENT_RUN_ENDED] = on_run_ended,     [EVENT_STEP_STARTED] = on_step_started,
+      [EVENT_STEP_DONE] = on_step_done,           [EVENT_STEP_FAILED] = on_step_failed, [EVENT_STEP_SKIPPED] = on_step_skipped,
+      [EVENT_STEP_UNDONE] = on_step_undone,       [EVENT_STEP_NOTE] = on_step_note,     [EVENT_WAIT_STARTED] = on_wait_started,
+      [EVENT_WAIT_SEEN] = on_wait_seen,           [EVENT_WAIT_ENDED] = on_wait_ended,   [EVENT_EFFECT_INTENT] = on_effect_intent,
+      [EVENT_EFFECT_OUTCOME] = on_effect_outcome, [EVENT_PROGRESS] = on_progress,       [EVENT_CLOCK_OPENED] = on_clock_opened,
       [EVENT_CLOCK_CLOSED] = on_clock_closed,
   };
   if (type < EVENT_COUNT && handlers[type] != NULL) handlers[type](fold, event);
@@ -308,8 +314,10 @@ static void fold_clear_clock(FoldClock *clock) {
 
 void fold_fini(Fold *fold) {
   json_decref(fold->index);
-  for (size_t i = 0; i < fold->step_count; i++) fold_clear_step(&fold->steps[i]);
-  for (size_t i = 0; i < fold->clock_count; i++) fold_clear_clock(&fold->clocks[i]);
+  for (size_t i = 0; i < fold->step_count; i++)
+    fold_clear_step(&fold->steps[i]);
+  for (size_t i = 0; i < fold->clock_count; i++)
+    fold_clear_clock(&fold->clocks[i]);
   fold_clear_waits(fold);
   free(fold->steps);
   free(fold->clocks);

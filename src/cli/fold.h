@@ -19,8 +19,8 @@ typedef struct FoldStep {
   int64_t started_ms; /* monotonic; while it runs */
   int64_t ms;         /* -1: not known */
   int64_t reads, changes;
-  char *note;     /* the last one, or NULL */
-  json_t *error;  /* or NULL */
+  char *note;    /* the last one, or NULL */
+  json_t *error; /* or NULL */
 } FoldStep;
 
 typedef struct FoldClock {
@@ -44,16 +44,16 @@ typedef struct Fold {
   json_t *targets;
   FoldStep *steps;
   size_t step_count;
-  json_t *index; /* id → position in steps */
+  json_t *index;     /* id → position in steps */
   FoldStep *current; /* the step that runs, or NULL; within `steps` */
   FoldClock *clocks;
   size_t clock_count;
   FoldWait *waits;
   size_t wait_count;
-  char *sending;    /* a change whose outcome is not there yet, or NULL */
+  char *sending; /* a change whose outcome is not there yet, or NULL */
   int64_t sending_effect;
-  char *progress;   /* what the last progress said, until the step ends */
-  json_t *ended;    /* the run.ended event, or NULL */
+  char *progress; /* what the last progress said, until the step ends */
+  json_t *ended;  /* the run.ended event, or NULL */
 } Fold;
 
 /* A zeroed Fold is one without events. */

@@ -51,10 +51,10 @@ typedef struct Command {
 } Command;
 
 static const Command options_commands[] = {
-    {"run", true, true},         {"plan", true, true},     {"checklist", true, true}, {"runs", false, false},
-    {"show", false, false},      {"status", false, false}, {"resume", false, true},   {"undo", false, true},
-    {"report", false, false},    {"help", false, false},   {"completion", false, false},
-    {"lua", true, true},         {"eval", false, true},    {"stdin", false, true},
+    {"run", true, true},      {"plan", true, true},     {"checklist", true, true},    {"runs", false, false},
+    {"show", false, false},   {"status", false, false}, {"resume", false, true},      {"undo", false, true},
+    {"report", false, false}, {"help", false, false},   {"completion", false, false}, {"lua", true, true},
+    {"eval", false, true},    {"stdin", false, true},
 };
 #define COMMANDS_COUNT (sizeof options_commands / sizeof options_commands[0])
 /* "eval" and "stdin" are what -e and - lead to, not words to type. */
@@ -85,7 +85,8 @@ static void words_remove(OptionsWords *words, size_t index) {
 }
 
 static void words_fini(OptionsWords *words) {
-  for (size_t i = 0; i < words->count; i++) free(words->items[i]);
+  for (size_t i = 0; i < words->count; i++)
+    free(words->items[i]);
   free(words->items);
 }
 
@@ -111,7 +112,8 @@ static const Option *option_by_letter(char letter) {
 static bool option_fail(Parser *parser, const Option *option, const char *value, size_t count, const char *const *choices) {
   Buf list = {0};
   const char *nearest = text_nearest(value, choices, count);
-  for (size_t i = 0; i < count; i++) buf_printf(&list, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", choices[i]);
+  for (size_t i = 0; i < count; i++)
+    buf_printf(&list, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", choices[i]);
   err_set(parser->err, ERR_USAGE, "%s takes %s, not \"%s\"%s%s%s", option->name, buf_str(&list), value,
           nearest != NULL ? " (did you mean " : "", nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");
   buf_fini(&list);
@@ -142,22 +144,27 @@ static void option_add_commas(OptionsWords *words, const char *value) {
   }
 }
 
+/* `value` is NULL for a flag only. */
 static bool option_set(Parser *parser, const Option *option, const char *value) {
   void *field = (char *)parser->to + option->offset;
-  if (value != NULL && !option_check(parser, option, value)) return false;
+  if (value == NULL) {
+    *(bool *)field = true;
+    return true;
+  }
+  if (!option_check(parser, option, value)) return false;
   switch (option->kind) {
-    case OPTION_FLAG: *(bool *)field = true; break;
-    case OPTION_TEXT:
-      free(*(char **)field);
-      *(char **)field = mem_strdup(value);
-      break;
-    case OPTION_LIST: words_add_text(field, value); break;
-    case OPTION_COMMAS: option_add_commas(field, value); break;
-    case OPTION_CODE:
-      if (parser->to->has_code) buf_add_char(field, '\n');
-      buf_add_str(field, value);
-      parser->to->has_code = true;
-      break;
+  case OPTION_FLAG: *(bool *)field = true; break;
+  case OPTION_TEXT:
+    free(*(char **)field);
+    *(char **)field = mem_strdup(value);
+    break;
+  case OPTION_LIST: words_add_text(field, value); break;
+  case OPTION_COMMAS: option_add_commas(field, value); break;
+  case OPTION_CODE:
+    if (parser->to->has_code) buf_add_char(field, '\n');
+    buf_add_str(field, value);
+    parser->to->has_code = true;
+    break;
   }
   return true;
 }
@@ -174,7 +181,8 @@ static bool option_take(Parser *parser, const Option *option, const char *value)
 
 static bool option_refuse(Parser *parser, const char *word) {
   const char *names[OPTIONS_COUNT];
-  for (size_t i = 0; i < OPTIONS_COUNT; i++) names[i] = options_known[i].name;
+  for (size_t i = 0; i < OPTIONS_COUNT; i++)
+    names[i] = options_known[i].name;
   Buf name = {0};
   buf_add(&name, word, strcspn(word, "="));
   const char *nearest = text_nearest(buf_str(&name), names, OPTIONS_COUNT);
@@ -224,7 +232,8 @@ static bool option_parse(Parser *parser, const char *word) {
 static bool word_check(Parser *parser, const char *word) {
   const char *names[COMMANDS_TYPED], *nearest;
   if (strpbrk(word, "/.") != NULL || access(word, F_OK) == 0) return true;
-  for (size_t i = 0; i < COMMANDS_TYPED; i++) names[i] = options_commands[i].name;
+  for (size_t i = 0; i < COMMANDS_TYPED; i++)
+    names[i] = options_commands[i].name;
   nearest = text_nearest(word, names, COMMANDS_TYPED);
   if (nearest == NULL) return true;
   return err_set(parser->err, ERR_USAGE, "%s is neither a file nor a command (did you mean %s?)", word, nearest);
@@ -304,11 +313,13 @@ bool options_parse(Invocation *invocation, int argc, char **argv, bool input_is_
 }
 
 void options_fini(Invocation *invocation) {
-  char *texts[] = {invocation->from, invocation->until, invocation->on_failure, invocation->start_at,
+  char *texts[] = {invocation->from,   invocation->until, invocation->on_failure, invocation->start_at,
                    invocation->output, invocation->state, invocation->color};
   OptionsWords *lists[] = {&invocation->words, &invocation->rest, &invocation->confirm, &invocation->skip, &invocation->params};
-  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free(texts[i]);
-  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) words_fini(lists[i]);
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    free(texts[i]);
+  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+    words_fini(lists[i]);
   buf_fini(&invocation->code);
   memset(invocation, 0, sizeof *invocation);
 }
@@ -324,11 +335,11 @@ static void options_push_words(lua_State *L, const OptionsWords *words) {
 static void options_push_value(lua_State *L, const Invocation *invocation, const Option *option) {
   const void *field = (const char *)invocation + option->offset;
   switch (option->kind) {
-    case OPTION_FLAG: lua_pushboolean(L, *(const bool *)field); break;
-    case OPTION_TEXT: lua_pushstring(L, *(char *const *)field); break; /* NULL is pushed as nil */
-    case OPTION_LIST:
-    case OPTION_COMMAS: options_push_words(L, field); break;
-    case OPTION_CODE: lua_pushnil(L); break;
+  case OPTION_FLAG: lua_pushboolean(L, *(const bool *)field); break;
+  case OPTION_TEXT: lua_pushstring(L, *(char *const *)field); break; /* NULL is pushed as nil */
+  case OPTION_LIST:
+  case OPTION_COMMAS: options_push_words(L, field); break;
+  case OPTION_CODE: lua_pushnil(L); break;
   }
 }
 

@@ -28,7 +28,7 @@ typedef struct Invocation {
   char *from, *until, *on_failure, *start_at, *output, *state, *color;
   bool dry_run, yes, no_input, step, quiet, verbose, list, help, version;
   bool has_code;
-  bool bare;           /* nothing at all was asked for: help belongs on standard error, exit status 2 */
+  bool bare; /* nothing at all was asked for: help belongs on standard error, exit status 2 */
 } Invocation;
 
 /* Parse. `input_is_terminal`: whether standard input is one (it decides what no words at all mean). False and ERR_USAGE, one

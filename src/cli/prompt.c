@@ -47,6 +47,7 @@ Prompt *prompt_new(View *view, const Redact *redact, bool no_input) {
 }
 
 void prompt_free(Prompt *prompt) { free(prompt); }
+bool prompt_can_ask(const Prompt *prompt) { return prompt->terminal && !prompt->no_input; }
 void prompt_close_input(Prompt *prompt) { prompt->no_input = true; }
 
 static void prompt_destroy(Op *op) {
@@ -93,7 +94,8 @@ static void prompt_show(PromptOp *p) {
 static void prompt_add_letters(Buf *out, const char *options) {
   size_t count = strlen(options);
   buf_add_str(out, "type ");
-  for (size_t i = 0; i < count; i++) buf_printf(out, "%s%c", i == 0 ? "" : i + 1 < count ? ", " : " or ", options[i]);
+  for (size_t i = 0; i < count; i++)
+    buf_printf(out, "%s%c", i == 0 ? "" : i + 1 < count ? ", " : " or ", options[i]);
 }
 
 static void prompt_complain(PromptOp *p) {
@@ -124,7 +126,8 @@ static void prompt_leave(PromptOp *p) {
 static void prompt_dequeue(PromptOp *p) {
   Prompt *prompt = p->prompt;
   PromptOp **at = &prompt->first;
-  while (*at != NULL && *at != p) at = &(*at)->next;
+  while (*at != NULL && *at != p)
+    at = &(*at)->next;
   if (*at == NULL) return;
   *at = p->next;
   if (prompt->last == &p->next) prompt->last = at;
@@ -196,8 +199,10 @@ static void prompt_take_line(PromptOp *p) {
   char *start = text.data, *end = start + text.len;
   if (p->secret) prompt_newline();
   if (p->options != NULL || p->expect != NULL) { /* blanks around a choice or a name mean nothing */
-    while (*start == ' ' || *start == '\t') start++;
-    while (end > start && (end[-1] == ' ' || end[-1] == '\t')) *--end = '\0';
+    while (*start == ' ' || *start == '\t')
+      start++;
+    while (end > start && (end[-1] == ' ' || end[-1] == '\t'))
+      *--end = '\0';
   }
   bool taken = false;
   if (p->options != NULL)

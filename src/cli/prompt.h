@@ -16,6 +16,8 @@ void prompt_free(Prompt *prompt);
 /* The Asker; self is the Prompt. Whatever was typed before the question is thrown away: nobody answers what he has not read.
  * Fails with ERR_ANSWER, naming the flag, when there is no terminal; also at end of input (Ctrl-D). */
 AnswerOp *prompt_ask(void *self, Loop *loop, const Question *question);
+/* Is there a terminal, and may it be used? */
+bool prompt_can_ask(const Prompt *prompt);
 /* From now on nobody answers (SIGTERM, SIGHUP). A question that stands is not touched. */
 void prompt_close_input(Prompt *prompt);
 /* The question that stands, if any, once more (after the process was stopped and continued). */

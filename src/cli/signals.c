@@ -22,7 +22,8 @@ void signals_set_run(const char *run) {
   char text[sizeof signals_farewell];
   const char *dot = text_is_utf8() ? "·" : "-";
   int len = run == NULL ? snprintf(text, sizeof text, "interrupted\n")
-                        : snprintf(text, sizeof text, "interrupted: state of the last operation unknown; journal intact %s go on: pgsh resume %s\n",
+                        : snprintf(text, sizeof text,
+                                   "interrupted: state of the last operation unknown; journal intact %s go on: pgsh resume %s\n",
                                    dot, run);
   if (len < 0 || (size_t)len >= sizeof text) return;
   signals_farewell_len = 0; /* a handler may read it at any moment */
@@ -74,7 +75,8 @@ static void signals_set(int number, void (*handler)(int)) {
   struct sigaction action = {0}, former;
   action.sa_handler = handler;
   action.sa_flags = SA_RESTART;
-  for (size_t i = 0; i < SIGNALS_COUNT; i++) sigaddset(&action.sa_mask, signals_handled[i]);
+  for (size_t i = 0; i < SIGNALS_COUNT; i++)
+    sigaddset(&action.sa_mask, signals_handled[i]);
   /* nohup and shells without job control ignore signals on purpose */
   if (sigaction(number, NULL, &former) == 0 && former.sa_handler == SIG_IGN && number != SIGINT) return;
   sigaction(number, &action, NULL);

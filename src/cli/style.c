@@ -24,9 +24,9 @@ Style style_for(int fd, StyleWhen when) {
 
 const char *style_sign(StyleSign sign) {
   static const char *const signs[][2] = {
-      [SIGN_DONE] = {"✓", "ok"},    [SIGN_FAILED] = {"✗", "XX"},  [SIGN_UNKNOWN] = {"?", "??"}, [SIGN_SKIPPED] = {"–", "--"},
-      [SIGN_UNDONE] = {"↶", "<-"},  [SIGN_STARTED] = {"◐", ">>"}, [SIGN_RULE] = {"─", "-"},     [SIGN_FULL] = {"▮", "#"},
-      [SIGN_EMPTY] = {"▯", "."},    [SIGN_CUT] = {"…", "~"},
+      [SIGN_DONE] = {"✓", "ok"},   [SIGN_FAILED] = {"✗", "XX"},  [SIGN_UNKNOWN] = {"?", "??"}, [SIGN_SKIPPED] = {"–", "--"},
+      [SIGN_UNDONE] = {"↶", "<-"}, [SIGN_STARTED] = {"◐", ">>"}, [SIGN_RULE] = {"─", "-"},     [SIGN_FULL] = {"▮", "#"},
+      [SIGN_EMPTY] = {"▯", "."},   [SIGN_CUT] = {"…", "~"},
   };
   return signs[sign][text_is_utf8() ? 0 : 1];
 }
@@ -38,7 +38,7 @@ const char *style_spinner(long long ms) {
 
 static const char *style_code(StyleRole role) {
   static const char *const codes[] = {
-      [STYLE_PLAIN] = "",       [STYLE_OK] = "\033[32m",    [STYLE_BAD] = "\033[1;31m", [STYLE_WARN] = "\033[33m",
+      [STYLE_PLAIN] = "",           [STYLE_OK] = "\033[32m", [STYLE_BAD] = "\033[1;31m", [STYLE_WARN] = "\033[33m",
       [STYLE_ALARM] = "\033[1;33m", [STYLE_DIM] = "\033[2m", [STYLE_BOLD] = "\033[1m",
   };
   return codes[role];
@@ -89,14 +89,16 @@ void line_printf(Line *line, StyleRole role, const char *format, ...) {
 
 void line_repeat(Line *line, StyleRole role, StyleSign sign, size_t count) {
   Buf text = {0};
-  for (size_t i = 0; i < count; i++) buf_add_str(&text, style_sign(sign));
+  for (size_t i = 0; i < count; i++)
+    buf_add_str(&text, style_sign(sign));
   line_add_clean(line, role, buf_str(&text));
   buf_fini(&text);
 }
 
 static void line_spaces(Line *line, size_t count) {
   if (line->columns > 0 && line->width + count > line->columns) count = line->columns - line->width;
-  for (size_t i = 0; i < count; i++) buf_add_char(line->out, ' ');
+  for (size_t i = 0; i < count; i++)
+    buf_add_char(line->out, ' ');
   line->width += count;
 }
 
@@ -117,11 +119,13 @@ static void line_wrap(Buf *out, const Style *style, StyleRole role, size_t colum
   size_t room = columns > indent + 10 ? columns - indent : columns == 0 ? 0 : 10;
   do {
     size_t len = room == 0 ? strlen(clean) : text_break(clean, room);
-    for (size_t i = 0; i < indent && len > 0; i++) buf_add_char(out, ' ');
+    for (size_t i = 0; i < indent && len > 0; i++)
+      buf_add_char(out, ' ');
     style_add(out, style, role, clean, len);
     buf_add_char(out, '\n');
     clean += len;
-    while (*clean == ' ' && len > 0) clean++;
+    while (*clean == ' ' && len > 0)
+      clean++;
   } while (*clean != '\0');
 }
 

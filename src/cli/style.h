@@ -46,7 +46,7 @@ void line_begin(Line *line, Buf *out, const Style *style, size_t columns);
 void line_add(Line *line, StyleRole role, const char *text); /* made clean on the way */
 void line_printf(Line *line, StyleRole role, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void line_repeat(Line *line, StyleRole role, StyleSign sign, size_t count);
-void line_pad(Line *line, size_t column);                      /* spaces up to that column; at least two when it is passed */
+void line_pad(Line *line, size_t column); /* spaces up to that column; at least two when it is passed */
 void line_add_right(Line *line, StyleRole role, const char *text, size_t end); /* ends at that column */
 void line_end(Line *line);
 

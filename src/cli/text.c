@@ -63,9 +63,9 @@ static const char *text_ascii(uint32_t point) {
     uint32_t point;
     const char *ascii;
   } table[] = {
-      {0x00b7, "-"}, {0x00d7, "x"}, {0x2013, "-"}, {0x2014, "-"},  {0x2018, "'"},  {0x2019, "'"},  {0x201c, "\""},
-      {0x201d, "\""}, {0x2022, "*"}, {0x2026, "..."}, {0x2039, "<"}, {0x203a, ">"}, {0x2190, "<-"}, {0x2192, "->"},
-      {0x2264, "<="}, {0x2265, ">="}, {0x2500, "-"},
+      {0x00b7, "-"},  {0x00d7, "x"},  {0x2013, "-"},  {0x2014, "-"},   {0x2018, "'"}, {0x2019, "'"},
+      {0x201c, "\""}, {0x201d, "\""}, {0x2022, "*"},  {0x2026, "..."}, {0x2039, "<"}, {0x203a, ">"},
+      {0x2190, "<-"}, {0x2192, "->"}, {0x2264, "<="}, {0x2265, ">="},  {0x2500, "-"},
   };
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
     if (table[i].point == point) return table[i].ascii;
@@ -142,7 +142,8 @@ size_t text_break(const char *text, size_t columns) {
 static size_t text_distance(const char *a, const char *b) {
   size_t la = strlen(a), lb = strlen(b), row[3][TEXT_WORD_MAX + 1];
   if (la > TEXT_WORD_MAX || lb > TEXT_WORD_MAX) return SIZE_MAX;
-  for (size_t j = 0; j <= lb; j++) row[0][j] = j;
+  for (size_t j = 0; j <= lb; j++)
+    row[0][j] = j;
   for (size_t i = 1; i <= la; i++) {
     size_t *now = row[i % 3], *last = row[(i + 2) % 3], *before = row[(i + 1) % 3];
     now[0] = i;

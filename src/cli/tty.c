@@ -65,7 +65,8 @@ static void tty_write(const char *text, size_t len) {
 void tty_erase_signal(void) {
   if (tty_live_rows == 0) return;
   tty_write("\r", 1);
-  for (sig_atomic_t i = 1; i < tty_live_rows; i++) tty_write("\033[A", 3);
+  for (sig_atomic_t i = 1; i < tty_live_rows; i++)
+    tty_write("\033[A", 3);
   tty_write("\033[J", 3);
   tty_live_rows = 0;
 }

@@ -15,11 +15,11 @@ typedef enum ViewOutput { VIEW_TEXT, VIEW_JSON, VIEW_JSONL } ViewOutput;
 typedef struct ViewSetup {
   ViewOutput output;
   StyleWhen colour;
-  bool quiet;          /* only failures, questions and the last line */
-  bool verbose;        /* also each read and each change */
-  bool data_command;   /* what "output" events carry is the answer itself, also with --output json|jsonl */
-  bool data_on_stderr; /* ... and it belongs to standard error (help after a wrong call) */
-  bool asks;           /* an interrupted run asks what to do next */
+  bool quiet;                      /* only failures, questions and the last line */
+  bool verbose;                    /* also each read and each change */
+  bool data_command;               /* what "output" events carry is the answer itself, also with --output json|jsonl */
+  bool data_on_stderr;             /* ... and it belongs to standard error (help after a wrong call) */
+  bool asks;                       /* an interrupted run asks what to do next */
   void (*on_run)(const char *run); /* told the id of the run once it has one; or NULL */
 } ViewSetup;
 

@@ -31,7 +31,8 @@ void view_format_budget(int64_t ms, char out[VIEW_SPAN_SIZE]) {
 }
 
 void view_add_capitals(Buf *out, const char *text) {
-  for (; *text != '\0'; text++) buf_add_char(out, (char)toupper((unsigned char)*text));
+  for (; *text != '\0'; text++)
+    buf_add_char(out, (char)toupper((unsigned char)*text));
 }
 
 void view_add_error(Buf *out, const json_t *error) {
@@ -59,10 +60,9 @@ static void view_add_part(Buf *out, const char *text) {
 
 /* `next` is a text, or several: each with what it does in front, "go on: pgsh resume k7f2". */
 static void view_add_next(Buf *out, const json_t *next) {
-  size_t i;
-  json_t *item;
   view_add_part(out, json_string_value(next));
-  json_array_foreach(next, i, item) view_add_part(out, json_string_value(item));
+  for (size_t i = 0; i < json_array_size(next); i++)
+    view_add_part(out, json_string_value(json_array_get(next, i)));
 }
 
 /* Does the message say the status in its own words? */

@@ -40,7 +40,8 @@ static bool human_is_manual(const FoldStep *step) { return step->kind != NULL &&
 
 void view_human_summary(Buf *out, const Fold *fold) {
   size_t manual = 0;
-  for (size_t i = 0; i < fold->step_count; i++) manual += human_is_manual(&fold->steps[i]);
+  for (size_t i = 0; i < fold->step_count; i++)
+    manual += human_is_manual(&fold->steps[i]);
   buf_printf(out, "%zu step%s", fold->step_count, fold->step_count == 1 ? "" : "s");
   if (manual > 0) buf_printf(out, " · %zu manual", manual);
   for (size_t i = 0; i < fold->clock_count; i++) {
@@ -156,8 +157,12 @@ static void on_step_started(View *view, const json_t *event) {
   if (view->human == VIEW_TERM || view->setup.quiet) return; /* a terminal shows it live */
   Buf note = {0};
   if (attempt > 1) buf_printf(&note, "attempt %" PRId64, attempt);
-  human_step(view, &(StepLine){.sign = SIGN_STARTED, .role = STYLE_DIM, .step = fold_step(&view->fold, event), .ms = -1,
-                               .note = note.len > 0 ? buf_str(&note) : NULL, .note_role = STYLE_DIM});
+  human_step(view, &(StepLine){.sign = SIGN_STARTED,
+                               .role = STYLE_DIM,
+                               .step = fold_step(&view->fold, event),
+                               .ms = -1,
+                               .note = note.len > 0 ? buf_str(&note) : NULL,
+                               .note_role = STYLE_DIM});
   buf_fini(&note);
 }
 
@@ -167,7 +172,11 @@ static void on_step_done(View *view, const json_t *event) {
   Buf counts = {0};
   human_add_counts(&counts, step);
   const char *note = step->note != NULL ? step->note : counts.len > 0 ? buf_str(&counts) : NULL;
-  human_step(view, &(StepLine){.sign = SIGN_DONE, .role = STYLE_OK, .step = step, .ms = step->ms, .note = note,
+  human_step(view, &(StepLine){.sign = SIGN_DONE,
+                               .role = STYLE_OK,
+                               .step = step,
+                               .ms = step->ms,
+                               .note = note,
                                .note_role = step->note != NULL ? STYLE_PLAIN : STYLE_DIM});
   buf_fini(&counts);
 }
@@ -177,15 +186,23 @@ static void on_step_skipped(View *view, const json_t *event) {
   if (view->setup.quiet) return;
   Buf note = {0};
   buf_printf(&note, "skipped%s%s", why != NULL ? ": " : "", why != NULL ? why : "");
-  human_step(view, &(StepLine){.sign = SIGN_SKIPPED, .role = STYLE_DIM, .step = fold_step(&view->fold, event), .ms = -1,
-                               .note = buf_str(&note), .note_role = STYLE_DIM});
+  human_step(view, &(StepLine){.sign = SIGN_SKIPPED,
+                               .role = STYLE_DIM,
+                               .step = fold_step(&view->fold, event),
+                               .ms = -1,
+                               .note = buf_str(&note),
+                               .note_role = STYLE_DIM});
   buf_fini(&note);
 }
 
 static void on_step_undone(View *view, const json_t *event) {
   if (view->setup.quiet) return;
-  human_step(view, &(StepLine){.sign = SIGN_UNDONE, .role = STYLE_WARN, .step = fold_step(&view->fold, event), .ms = -1,
-                               .note = "undone", .note_role = STYLE_PLAIN});
+  human_step(view, &(StepLine){.sign = SIGN_UNDONE,
+                               .role = STYLE_WARN,
+                               .step = fold_step(&view->fold, event),
+                               .ms = -1,
+                               .note = "undone",
+                               .note_role = STYLE_PLAIN});
 }
 
 static void on_step_note(View *view, const json_t *event) {
@@ -229,8 +246,12 @@ static void on_step_failed(View *view, const json_t *event) {
   Buf note = {0};
   if (unknown) buf_add_str(&note, "OUTCOME UNKNOWN: ");
   view_add_error(&note, error);
-  human_step(view, &(StepLine){.sign = unknown ? SIGN_UNKNOWN : SIGN_FAILED, .role = unknown ? STYLE_ALARM : STYLE_BAD, .step = step,
-                               .ms = step->ms, .note = buf_str(&note), .note_role = unknown ? STYLE_ALARM : STYLE_BAD});
+  human_step(view, &(StepLine){.sign = unknown ? SIGN_UNKNOWN : SIGN_FAILED,
+                               .role = unknown ? STYLE_ALARM : STYLE_BAD,
+                               .step = step,
+                               .ms = step->ms,
+                               .note = buf_str(&note),
+                               .note_role = unknown ? STYLE_ALARM : STYLE_BAD});
   view_human_error(view, error, HUMAN_INDENT);
   human_alarm(view);
   buf_fini(&note);
@@ -358,7 +379,8 @@ static void on_log(View *view, const json_t *event) {
     human_printf(view, level[0] == 'e' ? STYLE_BAD : STYLE_WARN, 0, "pgsh: %s", text);
     view_human_error(view, json_object_get(event, "error"), HUMAN_INDENT);
   } else if (!view->setup.quiet) {
-    view_add_text(view, strcmp(level, "debug") == 0 ? STYLE_DIM : STYLE_PLAIN, view->fold.current != NULL ? HUMAN_INDENT : 0, text);
+    view_add_text(view, strcmp(level, "debug") == 0 ? STYLE_DIM : STYLE_PLAIN, view->fold.current != NULL ? HUMAN_INDENT : 0,
+                  text);
   }
 }
 
@@ -374,17 +396,28 @@ static bool human_keeps_header(EventType type) {
 
 void view_human_event(View *view, EventType type, const json_t *event) {
   static void (*const handlers[EVENT_COUNT])(View *, const json_t *) = {
-      [EVENT_RUN_STARTED] = on_run_started,         [EVENT_RUN_RESUMED] = on_run_started,
-      [EVENT_RUN_STEPS] = on_run_steps,             [EVENT_RUN_CHANGED] = on_run_changed,
-      [EVENT_RUN_ENDED] = on_run_ended,             [EVENT_STEP_STARTED] = on_step_started,
-      [EVENT_STEP_DONE] = on_step_done,             [EVENT_STEP_FAILED] = on_step_failed,
-      [EVENT_STEP_SKIPPED] = on_step_skipped,       [EVENT_STEP_UNDONE] = on_step_undone,
-      [EVENT_STEP_NOTE] = on_step_note,             [EVENT_FACT] = on_fact,
-      [EVENT_EFFECT_INTENT] = on_effect_intent,     [EVENT_EFFECT_OUTCOME] = on_effect_outcome,
-      [EVENT_EFFECT_REPLAYED] = on_effect_replayed, [EVENT_EFFECT_READ] = on_effect_read,
-      [EVENT_WAIT_STARTED] = on_wait_started,       [EVENT_WAIT_SEEN] = on_wait_seen,
-      [EVENT_CLOCK_OPENED] = on_clock_opened,       [EVENT_CLOCK_CLOSED] = on_clock_closed,
-      [EVENT_ANSWERED] = on_answered,               [EVENT_LOG] = on_log,
+      [EVENT_RUN_STARTED] = on_run_started,
+      [EVENT_RUN_RESUMED] = on_run_started,
+      [EVENT_RUN_STEPS] = on_run_steps,
+      [EVENT_RUN_CHANGED] = on_run_changed,
+      [EVENT_RUN_ENDED] = on_run_ended,
+      [EVENT_STEP_STARTED] = on_step_started,
+      [EVENT_STEP_DONE] = on_step_done,
+      [EVENT_STEP_FAILED] = on_step_failed,
+      [EVENT_STEP_SKIPPED] = on_step_skipped,
+      [EVENT_STEP_UNDONE] = on_step_undone,
+      [EVENT_STEP_NOTE] = on_step_note,
+      [EVENT_FACT] = on_fact,
+      [EVENT_EFFECT_INTENT] = on_effect_intent,
+      [EVENT_EFFECT_OUTCOME] = on_effect_outcome,
+      [EVENT_EFFECT_REPLAYED] = on_effect_replayed,
+      [EVENT_EFFECT_READ] = on_effect_read,
+      [EVENT_WAIT_STARTED] = on_wait_started,
+      [EVENT_WAIT_SEEN] = on_wait_seen,
+      [EVENT_CLOCK_OPENED] = on_clock_opened,
+      [EVENT_CLOCK_CLOSED] = on_clock_closed,
+      [EVENT_ANSWERED] = on_answered,
+      [EVENT_LOG] = on_log,
       [EVENT_SETTING] = on_setting,
   };
   if (!human_keeps_header(type)) human_header(view);

@@ -89,8 +89,10 @@ static json_t *view_json_clock(const FoldClock *clock) {
 
 static void view_json_add_folded(json_t *object, const Fold *fold) {
   json_t *steps = json_array(), *clocks = json_array();
-  for (size_t i = 0; i < fold->step_count; i++) json_array_append_new(steps, view_json_step(&fold->steps[i]));
-  for (size_t i = 0; i < fold->clock_count; i++) json_array_append_new(clocks, view_json_clock(&fold->clocks[i]));
+  for (size_t i = 0; i < fold->step_count; i++)
+    json_array_append_new(steps, view_json_step(&fold->steps[i]));
+  for (size_t i = 0; i < fold->clock_count; i++)
+    json_array_append_new(clocks, view_json_clock(&fold->clocks[i]));
   json_object_set_new(object, "steps", steps);
   json_object_set_new(object, "clocks", clocks);
 }

@@ -76,7 +76,7 @@ void live_add_clocks(const View *view, Line *line, bool bars) {
 
 static void live_add_bottom(View *view, Region *region) {
   Line line;
-  const char *hint = !view->setup.asks             ? "^C stops here"
+  const char *hint = !view->setup.asks           ? "^C stops here"
                      : view->fold.wait_count > 0 ? "^C stops this wait and asks"
                                                  : "^C stops here and asks";
   if (view->fold.run == NULL && !fold_has_open_clock(&view->fold)) return;
@@ -150,7 +150,8 @@ static void live_end_with_note(View *view, Region *region, Line *line, const cha
     line_add(&more, STYLE_PLAIN, buf_str(&part));
     region_end(region, &more);
     buf_fini(&part);
-    for (rest += len; *rest == ' '; rest++) continue;
+    for (rest += len; *rest == ' '; rest++)
+      continue;
   }
   buf_fini(&clean);
 }

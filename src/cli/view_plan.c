@@ -37,10 +37,9 @@ static void plan_add_clock(View *view, Buf *out, const char *word, const json_t 
 
 /* One or several. */
 static void plan_add_clocks(View *view, Buf *out, const char *word, const json_t *value) {
-  size_t i;
-  json_t *item;
   if (!json_is_array(value)) plan_add_clock(view, out, word, value);
-  json_array_foreach(value, i, item) plan_add_clock(view, out, word, item);
+  for (size_t i = 0; i < json_array_size(value); i++)
+    plan_add_clock(view, out, word, json_array_get(value, i));
 }
 
 static void plan_detail(View *view, Buf *out, StyleRole role, const char *label, const char *text) {
@@ -156,8 +155,8 @@ static void on_plan_ended(View *view, const json_t *event) {
   Line line;
   buf_add_char(&out, '\n');
   line_begin(&line, &out, plan_style(view), 0);
-  line_printf(&line, STYLE_BOLD, "%" PRId64 " change%s on %" PRId64 " target%s, %" PRId64 " read%s made, nothing changed.", changes,
-              plan_plural(changes), targets, plan_plural(targets), reads, plan_plural(reads));
+  line_printf(&line, STYLE_BOLD, "%" PRId64 " change%s on %" PRId64 " target%s, %" PRId64 " read%s made, nothing changed.",
+              changes, plan_plural(changes), targets, plan_plural(targets), reads, plan_plural(reads));
   line_end(&line);
   plan_add_uncertain(view, &out, json_object_get(event, "uncertain"));
   plan_add_left_out(view, &out, json_object_get(event, "left_out"));
@@ -166,10 +165,10 @@ static void on_plan_ended(View *view, const json_t *event) {
 
 bool view_plan_event(View *view, EventType type, const json_t *event) {
   switch (type) {
-    case EVENT_PLAN_STEP: on_plan_step(view, event); return true;
-    case EVENT_EFFECT_PLANNED: on_effect_planned(view, event); return true;
-    case EVENT_PLAN_NOTE: on_plan_note(view, event); return true;
-    case EVENT_PLAN_ENDED: on_plan_ended(view, event); return true;
-    default: return false;
+  case EVENT_PLAN_STEP: on_plan_step(view, event); return true;
+  case EVENT_EFFECT_PLANNED: on_effect_planned(view, event); return true;
+  case EVENT_PLAN_NOTE: on_plan_note(view, event); return true;
+  case EVENT_PLAN_ENDED: on_plan_ended(view, event); return true;
+  default: return false;
   }
 }

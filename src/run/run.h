@@ -48,6 +48,7 @@ typedef struct Run {
   bool step_by_step;       /* --step: ask before each change */
   Asker asker;
   void *asker_self;
+  bool interactive; /* there is somebody to ask */
 } Run;
 
 Run *run_of(lua_State *L);

@@ -87,7 +87,8 @@ describe("the command line", function()
   describe("takes options", function()
     it("in every form", function()
       local o = parsed("x.lua", "-qv", "--from=a", "--until", "b", "--skip", "c,d", "--skip=e", "--confirm", "crates-io",
-        "--confirm=x", "--params", "p.json", "--state=/tmp/s", "--on-failure", "undo", "--start-at", "14:00", "--step", "--no-input").options
+        "--confirm=x", "--params", "p.json", "--state=/tmp/s", "--on-failure", "undo", "--start-at", "14:00", "--step",
+          "--no-input").options
       assert.is_true(o.quiet and o.verbose and o.step and o.no_input)
       assert.equal("a", o.from)
       assert.equal("b", o["until"])
