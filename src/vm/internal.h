@@ -22,6 +22,7 @@ struct Vm {
   volatile sig_atomic_t interrupts;
   volatile sig_atomic_t watch_slice;
   volatile sig_atomic_t watch_ticks;
+  unsigned stops; /* how often the running task was told to stop since it was resumed */
 };
 
 /* Put in front of a coroutine's life: its task pointer. */

@@ -147,6 +147,7 @@ static void task_step(Task *task, int nargs) {
   task->arguments = 0;
   lua_sethook(task->L, NULL, 0, 0);
   vm->slice = vm->slice + 1;
+  vm->stops = 0;
   vm->running = task->L;
   int status = lua_resume(task->L, NULL, nargs, &nresults);
   vm->running = NULL;

@@ -127,9 +127,10 @@ static void vm_open_user_search(lua_State *L) {
 static void on_stop_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   Vm *vm = vm_of(L);
-  /* It stays armed, a little apart, until the task is resumed the next time: a pcall in a loop cannot swallow the stop for
-   * ever, and closers still get their thousand instructions. */
-  lua_sethook(L, on_stop_hook, LUA_MASKCOUNT, 1000);
+  /* It stays armed until the task is resumed the next time, by turns a little and right after: the first lets closers have their
+   * thousand instructions, the second hits the loop around a pcall that has swallowed the stop. */
+  vm->stops++;
+  lua_sethook(L, on_stop_hook, LUA_MASKCOUNT, vm->stops % 2 == 1 ? 1000 : 1);
   if (vm->interrupts > 0) {
     luaerr_throw(L, ERR_INTERRUPTED, "interrupted");
   } else {
