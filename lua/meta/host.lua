@@ -120,6 +120,10 @@ function host.getenv(name) end
 ---@return string answer            # a letter of options; the text
 function host.ask(question) end
 
+---Is there somebody to ask (a terminal, and no --no-input)?
+---@return boolean
+function host.interactive() end
+
 ---@class pgsh.RunInfo
 ---@field id string
 ---@field dir string
