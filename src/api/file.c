@@ -106,8 +106,14 @@ static int l_file_read(lua_State *L) {
   int options = args_options(L, 2, keys);
   FileArgs *args = file_new_args(L, path);
   args->limit = (size_t)args_size(L, options, "limit", FILE_LIMIT);
-  EffectSpec spec = {.kind = EFFECT_READ, .target = file_target(L), .verb = "read", .show = args->path, .options = options,
-                     .args = lua_gettop(L), .start = file_start_read, .push = file_push_read};
+  EffectSpec spec = {.kind = EFFECT_READ,
+                     .target = file_target(L),
+                     .verb = "read",
+                     .show = args->path,
+                     .options = options,
+                     .args = lua_gettop(L),
+                     .start = file_start_read,
+                     .push = file_push_read};
   return effect_call(L, &spec);
 }
 
@@ -123,8 +129,16 @@ static int l_file_write(lua_State *L) {
   buf_add(&args->text, text, len);
   args->mode = (unsigned)args_integer(L, options, "mode", 0644);
   const char *show = lua_pushfstring(L, "write %s (%d bytes)", path, (int)len);
-  EffectSpec spec = {.kind = EFFECT_CHANGE, .target = file_target(L), .verb = "write", .show = show, .options = options,
-                     .args = index, .unknown = unknown, .repeatable = true, .start = file_start_write, .push = file_push_write};
+  EffectSpec spec = {.kind = EFFECT_CHANGE,
+                     .target = file_target(L),
+                     .verb = "write",
+                     .show = show,
+                     .options = options,
+                     .args = index,
+                     .unknown = unknown,
+                     .repeatable = true,
+                     .start = file_start_write,
+                     .push = file_push_write};
   return effect_call(L, &spec);
 }
 

@@ -143,9 +143,9 @@ static void host_push_facts(lua_State *L) {
 
 int luaopen_pgsh_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"mode", l_host_mode},     {"set_mode", l_host_set_mode}, {"emit", l_host_emit},     {"targets", l_host_targets},
-      {"target", l_host_target}, {"seal", l_host_seal},         {"getenv", l_host_getenv}, {"error", l_host_error},
-      {NULL, NULL},
+      {"mode", l_host_mode},       {"set_mode", l_host_set_mode}, {"emit", l_host_emit},
+      {"targets", l_host_targets}, {"target", l_host_target},     {"seal", l_host_seal},
+      {"getenv", l_host_getenv},   {"error", l_host_error},       {NULL, NULL},
   };
   luaL_newlib(L, functions);
   host_add_scope(L);

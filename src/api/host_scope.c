@@ -42,7 +42,8 @@ static int l_host_within(lua_State *L) {
   if (task == NULL) return luaerr_throw(L, ERR_NOT_A_TASK, "within needs a task");
   const char *branch = host_field(L, "branch"), *phase = host_field(L, "phase"), *how = host_field(L, "changes");
   int which = 0;
-  while (how != NULL && changes[which] != NULL && strcmp(changes[which], how) != 0) which++;
+  while (how != NULL && changes[which] != NULL && strcmp(changes[which], how) != 0)
+    which++;
   if (branch == NULL || phase == NULL || how == NULL || changes[which] == NULL)
     return luaerr_throw(L, ERR_INTERNAL, "within: branch, phase and changes are needed");
   Scope *scope = door_scope(run_of(L)->door, task_scope(task), branch, host_field(L, "step"), phase, (ScopeChanges)which);
@@ -96,7 +97,10 @@ static int l_host_settle(lua_State *L) {
 }
 
 void host_add_scope(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"within", l_host_within}, {"forget", l_host_forget}, {"unknowns", l_host_unknowns}, {"settle", l_host_settle}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"within", l_host_within},
+                                       {"forget", l_host_forget},
+                                       {"unknowns", l_host_unknowns},
+                                       {"settle", l_host_settle},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

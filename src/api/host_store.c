@@ -111,8 +111,8 @@ static int l_host_lock(lua_State *L) {
 }
 
 void host_add_store(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"run_begin", l_host_run_begin}, {"run_resume", l_host_run_resume}, {"run_read", l_host_run_read},
-      {"runs", l_host_runs},           {"lock", l_host_lock},             {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"run_begin", l_host_run_begin}, {"run_resume", l_host_run_resume},
+                                       {"run_read", l_host_run_read},   {"runs", l_host_runs},
+                                       {"lock", l_host_lock},           {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -186,13 +186,11 @@ static int l_host_interactive(lua_State *L) {
 
 void host_add_task(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"sleep", l_host_sleep},   {"deadline", l_host_deadline}, {"restore_deadline", l_host_restore_deadline},
-      {"spawn", l_host_spawn},   {"shield", l_host_shield},     {"interrupts", l_host_interrupts},
-      {"ask", l_host_ask},       {"interactive", l_host_interactive},
-      {NULL, NULL},
+      {"sleep", l_host_sleep}, {"deadline", l_host_deadline},       {"restore_deadline", l_host_restore_deadline},
+      {"spawn", l_host_spawn}, {"shield", l_host_shield},           {"interrupts", l_host_interrupts},
+      {"ask", l_host_ask},     {"interactive", l_host_interactive}, {NULL, NULL},
   };
-  static const luaL_Reg methods[] = {
-      {"join", l_task_join}, {"cancel", l_task_cancel}, {"done", l_task_done}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"join", l_task_join}, {"cancel", l_task_cancel}, {"done", l_task_done}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   luaL_newmetatable(L, TASK_NAME);
   luaL_newlib(L, methods);

@@ -55,7 +55,8 @@ static void host_add_caret(const char *text, int line, const char *message, Buf 
   }
   buf_add(out, start, len);
   buf_add_char(out, '\n');
-  for (size_t i = 0; i < column; i++) buf_add_char(out, start[i] == '\t' ? '\t' : ' ');
+  for (size_t i = 0; i < column; i++)
+    buf_add_char(out, start[i] == '\t' ? '\t' : ' ');
   buf_add_char(out, '^');
 }
 
@@ -113,7 +114,8 @@ static int l_host_read_file(lua_State *L) {
 static int l_host_embedded(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const VmFile *file = vm_files;
-  while (file->name != NULL && strcmp(file->name, name) != 0) file++;
+  while (file->name != NULL && strcmp(file->name, name) != 0)
+    file++;
   if (file->name == NULL) return 0;
   lua_pushlstring(L, (const char *)file->text, file->len);
   return 1;
@@ -128,7 +130,8 @@ static int l_host_embedded_names(lua_State *L) {
   return 1;
 }
 
-/* ---- times and digests ------------------------------------------------------------------------------------------------------ */
+/* ---- times and digests ------------------------------------------------------------------------------------------------------
+ */
 
 static int l_host_now(lua_State *L) {
   lua_pushinteger(L, clock_wall_ms());
@@ -193,10 +196,11 @@ static int l_host_sha256(lua_State *L) {
 }
 
 void host_add_text(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"compile", l_host_compile},   {"read_file", l_host_read_file}, {"embedded", l_host_embedded},
-      {"embedded_names", l_host_embedded_names}, {"now", l_host_now}, {"mono", l_host_mono},
-      {"duration", l_host_duration}, {"parse_time", l_host_parse_time}, {"iso", l_host_iso},
-      {"span", l_host_span},         {"sha256", l_host_sha256},       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"compile", l_host_compile},   {"read_file", l_host_read_file},
+                                       {"embedded", l_host_embedded}, {"embedded_names", l_host_embedded_names},
+                                       {"now", l_host_now},           {"mono", l_host_mono},
+                                       {"duration", l_host_duration}, {"parse_time", l_host_parse_time},
+                                       {"iso", l_host_iso},           {"span", l_host_span},
+                                       {"sha256", l_host_sha256},     {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

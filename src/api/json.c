@@ -45,7 +45,8 @@ static int l_json_array(lua_State *L) {
 }
 
 int luaopen_pgsh_json(lua_State *L) {
-  static const luaL_Reg functions[] = {{"decode", l_json_decode}, {"encode", l_json_encode}, {"array", l_json_array}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"decode", l_json_decode}, {"encode", l_json_encode}, {"array", l_json_array}, {NULL, NULL}};
   luaL_newlib(L, functions);
   luajson_push_null(L);
   lua_setfield(L, -2, "null");

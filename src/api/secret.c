@@ -42,8 +42,11 @@ static int l_secret_reveal(lua_State *L) {
 }
 
 int luaopen_pgsh_secret(lua_State *L) {
-  static const luaL_Reg functions[] = {{"credentials", l_secret_credentials}, {"is", l_secret_is}, {"redact", l_secret_redact},
-                                       {"reveal", l_secret_reveal},           {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"credentials", l_secret_credentials},
+                                       {"is", l_secret_is},
+                                       {"redact", l_secret_redact},
+                                       {"reveal", l_secret_reveal},
+                                       {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__call", l_secret_call}, {NULL, NULL}};
   luaL_newlib(L, functions);
   luaL_newlib(L, meta);

@@ -36,7 +36,8 @@ void buf_clear(Buf *buf) {
 char *buf_reserve(Buf *buf, size_t more) {
   if (buf->len + more + 1 > buf->cap) {
     size_t cap = buf->cap > 0 ? buf->cap : 64;
-    while (cap < buf->len + more + 1) cap *= 2;
+    while (cap < buf->len + more + 1)
+      cap *= 2;
     buf->data = mem_realloc(buf->data, cap);
     buf->cap = cap;
     buf->data[buf->len] = '\0';

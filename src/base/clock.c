@@ -70,7 +70,8 @@ bool clock_parse_iso(const char *text, int64_t *wall_ms) {
     p += used;
     if (*p == '.') {
       int64_t scale = 100;
-      for (p++; *p >= '0' && *p <= '9'; p++, scale /= 10) fraction += (*p - '0') * scale;
+      for (p++; *p >= '0' && *p <= '9'; p++, scale /= 10)
+        fraction += (*p - '0') * scale;
     }
   }
   if (!clock_parse_zone(&p, &offset) || *p != '\0') return false;

@@ -20,9 +20,7 @@ static const ErrRow err_rows[ERR_COUNT] = {
 
 static char err_names[ERR_COUNT][16];
 
-static const ErrRow *err_row(ErrCode code) {
-  return &err_rows[(unsigned)code < ERR_COUNT ? code : ERR_INTERNAL];
-}
+static const ErrRow *err_row(ErrCode code) { return &err_rows[(unsigned)code < ERR_COUNT ? code : ERR_INTERNAL]; }
 
 const char *err_kind(ErrCode code) { return err_row(code)->kind; }
 int err_exit(ErrCode code) { return err_row(code)->exit; }

@@ -64,8 +64,10 @@ bool file_write(const char *path, const void *bytes, size_t len, unsigned mode, 
   if (ok) {
     ok = file_write_all(fd, bytes, len) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
     int saved = errno;
-    if (close(fd) != 0) ok = false;
-    else errno = saved;
+    if (close(fd) != 0)
+      ok = false;
+    else
+      errno = saved;
     ok = ok && rename(temporary.data, path) == 0;
   }
   if (!ok) {

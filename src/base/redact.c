@@ -19,7 +19,8 @@ Redact *redact_new(void) { return mem_alloc(sizeof(Redact)); }
 
 void redact_free(Redact *redact) {
   if (redact == NULL) return;
-  for (size_t i = 0; i < redact->count; i++) free(redact->values[i].bytes);
+  for (size_t i = 0; i < redact->count; i++)
+    free(redact->values[i].bytes);
   free(redact->values);
   free(redact);
 }
@@ -37,7 +38,8 @@ static void redact_insert(Redact *redact, const char *value, size_t len) {
     redact->values = mem_realloc(redact->values, redact->cap * sizeof *redact->values);
   }
   size_t at = 0;
-  while (at < redact->count && redact->values[at].len >= len) at++;
+  while (at < redact->count && redact->values[at].len >= len)
+    at++;
   memmove(&redact->values[at + 1], &redact->values[at], (redact->count - at) * sizeof *redact->values);
   char *copy = mem_alloc(len + 1);
   memcpy(copy, value, len);
@@ -90,10 +92,12 @@ void redact_add(Redact *redact, const char *value, size_t len) {
 static void redact_add_conninfo(Redact *redact, const char *text) {
   for (const char *p = text; (p = strcasestr(p, "password")) != NULL;) {
     p += strlen("password");
-    while (*p == ' ') p++;
+    while (*p == ' ')
+      p++;
     if (*p != '=') continue;
     p++;
-    while (*p == ' ') p++;
+    while (*p == ' ')
+      p++;
     Buf word = {0};
     if (*p == '\'') {
       for (p++; *p != '\0' && *p != '\''; p++) {
@@ -101,7 +105,8 @@ static void redact_add_conninfo(Redact *redact, const char *text) {
         buf_add_char(&word, *p);
       }
     } else {
-      for (; *p != '\0' && !isspace((unsigned char)*p) && *p != '&'; p++) buf_add_char(&word, *p);
+      for (; *p != '\0' && !isspace((unsigned char)*p) && *p != '&'; p++)
+        buf_add_char(&word, *p);
     }
     redact_add(redact, buf_str(&word), word.len);
     buf_fini(&word);

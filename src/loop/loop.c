@@ -78,7 +78,8 @@ static void on_walk(uv_handle_t *handle, void *arg) {
 bool loop_free(Loop *loop, Err *err) {
   if (loop == NULL) return true;
   uv_check_stop(&loop->check);
-  for (int i = 0; i < 100 && loop->head != NULL; i++) on_drain(&loop->check);
+  for (int i = 0; i < 100 && loop->head != NULL; i++)
+    on_drain(&loop->check);
   uv_close((uv_handle_t *)&loop->check, NULL);
   uv_close((uv_handle_t *)&loop->idle, NULL);
   uv_close((uv_handle_t *)&loop->async, NULL);

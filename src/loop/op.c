@@ -91,7 +91,8 @@ static void op_apply_reason(Op *op, Err *err) {
     char span[CLOCK_SPAN_SIZE];
     clock_span(op->stopped_ms - op->started_ms, span);
     const char *name = op->deadline_name;
-    err_set(&told, op->reason, "no answer within %s%s%s%s", span, name != NULL ? " (" : "", name != NULL ? name : "", name != NULL ? ")" : "");
+    err_set(&told, op->reason, "no answer within %s%s%s%s", span, name != NULL ? " (" : "", name != NULL ? name : "",
+            name != NULL ? ")" : "");
   } else {
     err_set(&told, op->reason, "%s", err_text(op->reason));
   }

@@ -8,9 +8,9 @@
 
 typedef struct WorkOp {
   Op op;
-  void *arg;             /* owned by work: freed with free_arg */
-  void (*run)(struct WorkOp *work);  /* on a pool thread; must not touch anything of the loop; looks at `stop` between chunks;
-                                        sets `failure` when it failed */
+  void *arg;                        /* owned by work: freed with free_arg */
+  void (*run)(struct WorkOp *work); /* on a pool thread; must not touch anything of the loop; looks at `stop` between chunks;
+                                       sets `failure` when it failed */
   void (*free_arg)(void *arg);
   Err failure;
   atomic_bool stop; /* set by a cancel */

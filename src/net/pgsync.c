@@ -90,7 +90,8 @@ bool pgsync_exec(PgSync *db, const char *sql, size_t nparams, const char *const 
 const char *pgsync_value(const PgSyncRows *rows, size_t row, size_t column) { return rows->values[row * rows->columns + column]; }
 
 void pgsync_free_rows(PgSyncRows *rows) {
-  for (size_t i = 0; i < rows->rows * rows->columns; i++) free(rows->values[i]);
+  for (size_t i = 0; i < rows->rows * rows->columns; i++)
+    free(rows->values[i]);
   free(rows->values);
   memset(rows, 0, sizeof *rows);
 }

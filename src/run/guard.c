@@ -49,7 +49,9 @@ void guard_seal(Guard *guard) { guard->sealed = true; }
 bool guard_sealed(const Guard *guard) { return guard->sealed; }
 
 /* The operator's own machine needs no naming: a script that writes a local file or runs a local command says so in its text. */
-static bool guard_is_local(const Target *target) { return strcmp(target->name, "localhost") == 0 && (strcmp(target->kind, "sh") == 0 || strcmp(target->kind, "file") == 0); }
+static bool guard_is_local(const Target *target) {
+  return strcmp(target->name, "localhost") == 0 && (strcmp(target->kind, "sh") == 0 || strcmp(target->kind, "file") == 0);
+}
 
 bool guard_allows(const Guard *guard, const Target *target, Err *err) {
   if (!guard->sealed || target->listed || guard_is_local(target)) return true;

@@ -24,7 +24,8 @@ void guard_seal(Guard *guard);
 bool guard_sealed(const Guard *guard);
 /* May this target be changed? False and err (ERR_TARGET) when it was not named in time. */
 bool guard_allows(const Guard *guard, const Target *target, Err *err);
-/* [{kind, name, detail?}] of the listed ones, without the operator's own machine (sh and file localhost), which needs no naming. */
+/* [{kind, name, detail?}] of the listed ones, without the operator's own machine (sh and file localhost), which needs no naming.
+ */
 json_t *guard_list(const Guard *guard);
 
 #endif

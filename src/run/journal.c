@@ -54,8 +54,10 @@ static bool journal_cut_reserve(const char *path, Buf *text, Err *err) {
   const char *nul = memchr(buf_str(text), '\0', text->len);
   if (nul == NULL) return true;
   size_t end = (size_t)(nul - text->data), last = text->len;
-  while (last > end && text->data[last - 1] == '\0') last--;
-  if (last - end > (size_t)2 * JOURNAL_BACKLOG_BYTES) return err_set(err, ERR_JOURNAL, "the journal %s is damaged at byte %zu", path, end);
+  while (last > end && text->data[last - 1] == '\0')
+    last--;
+  if (last - end > (size_t)2 * JOURNAL_BACKLOG_BYTES)
+    return err_set(err, ERR_JOURNAL, "the journal %s is damaged at byte %zu", path, end);
   text->len = end;
   return true;
 }
@@ -188,7 +190,8 @@ static bool journal_flush(Journal *journal, bool sync, Err *err) {
   size_t done = 0;
   off_t end = journal->written + (off_t)journal->pending.len;
   /* Where it cannot be reserved the file grows with each write, as files do. */
-  if (end > journal->reserved && fallocate(journal->fd, 0, journal->written, (off_t)journal->pending.len + JOURNAL_AHEAD_BYTES) == 0)
+  if (end > journal->reserved &&
+      fallocate(journal->fd, 0, journal->written, (off_t)journal->pending.len + JOURNAL_AHEAD_BYTES) == 0)
     journal->reserved = end + JOURNAL_AHEAD_BYTES;
   while (done < journal->pending.len) {
     ssize_t n = write(journal->fd, journal->pending.data + done, journal->pending.len - done);

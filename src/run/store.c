@@ -49,7 +49,8 @@ Store *store_new(const char *where) {
 
 void store_free(Store *store) {
   if (store == NULL) return;
-  for (size_t i = 0; i < store->lock_count; i++) close(store->locks[i]);
+  for (size_t i = 0; i < store->lock_count; i++)
+    close(store->locks[i]);
   free(store->locks);
   store_pg_free(store->pg);
   free(store->dir);
@@ -62,7 +63,8 @@ static char *store_path(const Store *store, const char *a, const char *b, const 
   Buf path = {0};
   buf_add_str(&path, store->dir);
   const char *const parts[] = {a, b, c};
-  for (size_t i = 0; i < 3 && parts[i] != NULL; i++) buf_printf(&path, "/%s", parts[i]);
+  for (size_t i = 0; i < 3 && parts[i] != NULL; i++)
+    buf_printf(&path, "/%s", parts[i]);
   return buf_take(&path);
 }
 
@@ -214,7 +216,8 @@ static void store_new_id(char id[STORE_ID_SIZE], size_t len) {
   static const char letters[] = "23456789abcdefghjkmnpqrstuvwxyz";
   unsigned char random[STORE_ID_SIZE] = {0};
   if (getrandom(random, sizeof random, 0) < 0) abort();
-  for (size_t i = 0; i < len; i++) id[i] = letters[random[i] % (sizeof letters - 1)];
+  for (size_t i = 0; i < len; i++)
+    id[i] = letters[random[i] % (sizeof letters - 1)];
   id[len] = '\0';
 }
 

@@ -14,15 +14,15 @@ typedef struct Store Store;
 /* `where`: a directory, or postgresql://… for a shared database (run/store_pg.h). NULL: $XDG_STATE_HOME/pgsh, else
  * ~/.local/state/pgsh. Nothing is made or connected yet. */
 Store *store_new(const char *where);
-void store_free(Store *store); /* releases the locks */
+void store_free(Store *store);             /* releases the locks */
 const char *store_dir(const Store *store); /* for people; borrowed */
 
 #define STORE_ID_SIZE 16
 typedef struct StoreRun {
   char id[STORE_ID_SIZE];
-  bool live;        /* a process holds it */
-  char *holder;     /* who, or NULL; free() */
-  char *started;    /* "at" of the first event, or NULL; free() */
+  bool live;     /* a process holds it */
+  char *holder;  /* who, or NULL; free() */
+  char *started; /* "at" of the first event, or NULL; free() */
 } StoreRun;
 
 /* Make a run's directory, take its lock, create its journal. */

@@ -49,7 +49,8 @@ void store_pg_free(StorePg *store) {
 static bool store_pg_prepare(StorePg *store, Err *err) {
   PgSyncRows rows;
   if (store->ready) return true;
-  if (!pgsync_exec(store->db, "select to_regclass('pgsh.event') is not null and to_regclass('pgsh.lock') is not null", 0, NULL, &rows, err))
+  if (!pgsync_exec(store->db, "select to_regclass('pgsh.event') is not null and to_regclass('pgsh.lock') is not null", 0, NULL,
+                   &rows, err))
     return false;
   bool there = pgsync_value(&rows, 0, 0)[0] == 't';
   pgsync_free_rows(&rows);
@@ -80,8 +81,8 @@ static bool store_pg_take(StorePg *store, const char *key, const char *holder, E
     return false;
   }
   const char *params[] = {key, holder};
-  return pgsync_exec(store->db, "insert into pgsh.lock values ($1, $2) on conflict (key) do update set holder = excluded.holder", 2,
-                     params, NULL, err);
+  return pgsync_exec(store->db, "insert into pgsh.lock values ($1, $2) on conflict (key) do update set holder = excluded.holder",
+                     2, params, NULL, err);
 }
 
 bool store_pg_lock(StorePg *store, const char *key, const char *holder, Err *err) {
@@ -169,8 +170,10 @@ StoreRun *store_pg_list(StorePg *store, size_t *count, Err *err) {
   *count = 0;
   StoreRun *runs = mem_alloc(sizeof *runs);
   static const char sql[] =
-      "select e.run, e.event->>'at', h.held, l.holder from (select distinct on (run) run, event from pgsh.event order by run, seq) e "
-      "left join pgsh.lock l on l.key = 'run ' || e.run, lateral (select exists (select from pg_locks where locktype = 'advisory' "
+      "select e.run, e.event->>'at', h.held, l.holder from (select distinct on (run) run, event from pgsh.event order by run, "
+      "seq) e "
+      "left join pgsh.lock l on l.key = 'run ' || e.run, lateral (select exists (select from pg_locks where locktype = "
+      "'advisory' "
       "and granted and database = (select oid from pg_database where datname = current_database()) and objsubid = 1 and "
       "(classid::bigint << 32) | objid::bigint = hashtextextended('pgsh run ' || e.run, 7263)) as held) h order by 2 desc";
   if (!store_pg_prepare(store, err) || !pgsync_exec(store->db, sql, 0, NULL, &rows, err)) return runs;

@@ -14,7 +14,8 @@
 /* A cheap likeness for suggestions: shared beginning plus shared letters. */
 static int args_likeness(const char *a, const char *b) {
   int score = 0;
-  while (a[score] != '\0' && a[score] == b[score]) score++;
+  while (a[score] != '\0' && a[score] == b[score])
+    score++;
   score *= 2;
   for (const char *p = a; *p != '\0'; p++)
     if (strchr(b, *p) != NULL) score++;
@@ -38,14 +39,16 @@ static void args_refuse_key(lua_State *L, const char *key, const char *const all
 int args_options(lua_State *L, int index, const char *const allowed[]) {
   if (lua_isnoneornil(L, index)) return 0;
   index = lua_absindex(L, index);
-  if (!lua_istable(L, index)) luaerr_throw(L, ERR_USAGE, "argument %d: a table of options expected, got %s", index, luaL_typename(L, index));
+  if (!lua_istable(L, index))
+    luaerr_throw(L, ERR_USAGE, "argument %d: a table of options expected, got %s", index, luaL_typename(L, index));
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
     lua_pop(L, 1);
     if (lua_type(L, -1) != LUA_TSTRING) luaerr_throw(L, ERR_USAGE, "argument %d: options have names", index);
     const char *key = lua_tostring(L, -1);
     size_t i = 0;
-    while (allowed[i] != NULL && strcmp(allowed[i], key) != 0) i++;
+    while (allowed[i] != NULL && strcmp(allowed[i], key) != 0)
+      i++;
     if (allowed[i] == NULL) args_refuse_key(L, key, allowed);
   }
   return index;
@@ -92,7 +95,8 @@ static bool args_to_duration(lua_State *L, int index, int64_t *ms) {
 
 int64_t args_duration(lua_State *L, int options, const char *key, int64_t fallback_ms) {
   int64_t ms = fallback_ms;
-  if (args_push(L, options, key) != LUA_TNIL && !args_to_duration(L, -1, &ms)) args_expected(L, key, "a duration (seconds, or \"5m\")");
+  if (args_push(L, options, key) != LUA_TNIL && !args_to_duration(L, -1, &ms))
+    args_expected(L, key, "a duration (seconds, or \"5m\")");
   lua_pop(L, 1);
   return ms;
 }
@@ -119,7 +123,8 @@ static bool args_to_size(lua_State *L, int64_t *bytes) {
   if (*end == 'i') end++;
   if (*end == 'B') end++;
   if (*end != '\0') return false;
-  for (long n = unit - units; n >= 0; n--) value *= 1024;
+  for (long n = unit - units; n >= 0; n--)
+    value *= 1024;
   *bytes = (int64_t)value;
   return value < 9e18;
 }

@@ -17,8 +17,8 @@ struct Vm {
   const VmModule *modules;
   Task *tasks; /* all that are not freed */
   /* Shared with signal handlers. */
-  lua_State *volatile running;       /* the coroutine that executes now */
-  volatile sig_atomic_t slice;       /* counts resumes: the CPU watchdog sees whether one lasts */
+  lua_State *volatile running; /* the coroutine that executes now */
+  volatile sig_atomic_t slice; /* counts resumes: the CPU watchdog sees whether one lasts */
   volatile sig_atomic_t interrupts;
   volatile sig_atomic_t watch_slice;
   volatile sig_atomic_t watch_ticks;

@@ -19,13 +19,13 @@ typedef struct JoinOp {
 
 struct Task {
   Vm *vm;
-  lua_State *L;   /* its coroutine, anchored in the registry under thread_ref */
+  lua_State *L; /* its coroutine, anchored in the registry under thread_ref */
   int thread_ref;
-  int arguments;  /* values on L for the first resume, the function included */
+  int arguments; /* values on L for the first resume, the function included */
   char *name;
   Task *parent, *next;
   Deferred start;
-  Op *op;         /* what it waits for; its box is on top of L's stack */
+  Op *op; /* what it waits for; its box is on top of L's stack */
   void *scope;
   TaskDeadline deadline;
   ErrCode cancelled;
@@ -64,7 +64,8 @@ static int l_body(lua_State *L) {
 
 static void task_free(Task *task) {
   Task **link = &task->vm->tasks;
-  while (*link != task) link = &(*link)->next;
+  while (*link != task)
+    link = &(*link)->next;
   *link = task->next;
   if (task->vm->L != NULL) luaL_unref(task->vm->L, LUA_REGISTRYINDEX, task->thread_ref);
   free(task->name);
@@ -171,7 +172,8 @@ bool task_results(Task *task, lua_State *L, int *nresults) {
   int n = lua_gettop(task->L) - 1;
   luaL_checkstack(L, n + 1, "too many results");
   luaL_checkstack(task->L, n + 1, "too many results");
-  for (int i = 0; i < n; i++) lua_pushvalue(task->L, i + 2);
+  for (int i = 0; i < n; i++)
+    lua_pushvalue(task->L, i + 2);
   lua_xmove(task->L, L, n);
   *nresults = n;
   return true;
@@ -266,9 +268,11 @@ void await_begin(lua_State *L, const char *primitive) {
   Task *task = task_current(L);
   Err err = {0};
   if (task == NULL) {
-    err_set(&err, ERR_NOT_A_TASK, "%s cannot wait here: it is called in a coroutine of your own or while a module loads", primitive);
+    err_set(&err, ERR_NOT_A_TASK, "%s cannot wait here: it is called in a coroutine of your own or while a module loads",
+            primitive);
   } else if (!lua_isyieldable(L)) {
-    err_set(&err, ERR_NOT_A_TASK, "%s cannot wait here: it is called from table.sort, string.gsub, require or a metamethod", primitive);
+    err_set(&err, ERR_NOT_A_TASK, "%s cannot wait here: it is called from table.sort, string.gsub, require or a metamethod",
+            primitive);
   } else if (task->cancelled != ERR_NONE && task->shield == 0) {
     err_set(&err, task->cancelled, "%s", err_text(task->cancelled));
   } else {

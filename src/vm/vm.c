@@ -50,7 +50,8 @@ static int l_search(lua_State *L) {
     }
   }
   Buf path = {0};
-  for (const char *p = name; *p != '\0'; p++) buf_add_char(&path, *p == '.' ? '/' : *p);
+  for (const char *p = name; *p != '\0'; p++)
+    buf_add_char(&path, *p == '.' ? '/' : *p);
   buf_add_str(&path, ".lua");
   const VmFile *file = vm_file(buf_str(&path));
   buf_fini(&path);

@@ -26,7 +26,8 @@ int main(int argc, char **argv) {
   posix_spawn_file_actions_t actions;
   if (n < 1 || ms == NULL) return 2;
   posix_spawn_file_actions_init(&actions);
-  for (int fd = 0; fd < 3; fd++) posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+  for (int fd = 0; fd < 3; fd++)
+    posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
   for (int i = 0; i <= n; i++) {
     pid_t pid;
     int status;

@@ -17,8 +17,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   copy[text_len] = '\0';
   redact_add_credentials(redact, copy);
   Buf clean = {0};
-  if (redact_text(redact, text, text_len, &clean) && len >= REDACT_MIN_BYTES && memmem(REDACT_MARK, strlen(REDACT_MARK), secret, 1) == NULL &&
-      memmem(clean.data, clean.len, secret, len) != NULL && memmem(secret, len, "\xe2", 1) == NULL)
+  if (redact_text(redact, text, text_len, &clean) && len >= REDACT_MIN_BYTES &&
+      memmem(REDACT_MARK, strlen(REDACT_MARK), secret, 1) == NULL && memmem(clean.data, clean.len, secret, len) != NULL &&
+      memmem(secret, len, "\xe2", 1) == NULL)
     abort();
   buf_fini(&clean);
   free(copy);
