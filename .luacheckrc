@@ -3,3 +3,13 @@ max_line_length = 140
 exclude_files = { "build" }
 files["tests/spec"] = { std = "+busted" }
 files["lua/meta"] = { ignore = { "211", "212", "241", "111", "112", "113", "121", "122", "131", "631" } }
+-- What scripts see (lua/pgsh/globals.lua).
+local script = {
+  read_globals = {
+    "after", "ask", "at", "before", "clock", "defaults", "extend", "fact", "fail", "file", "gzip", "hash", "help", "heroku", "http", "json",
+    "log", "manual", "param", "preflight", "problem", "procedure", "psql", "replace", "secret", "sh", "skip", "spawn", "statuspage", "step",
+    "tripwire", "unset", "wait",
+  },
+}
+files["examples"] = script
+files["procedures"] = script

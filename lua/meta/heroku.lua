@@ -6,10 +6,12 @@
 -- Heroku's domains and to this machine only. Nothing is looked up or asked before the first call that needs it.
 heroku = {}
 
----An app by name. Names the target "heroku NAME"; to be called while the procedure loads.
+---An app by name. Names the target "heroku NAME"; to be called while the procedure loads. `settle` is how long Heroku is asked for a
+---change whose answer was lost (default "20s").
 ---@param name string
+---@param options? {settle: number|string?}
 ---@return heroku.App
-function heroku.app(name) end
+function heroku.app(name, options) end
 
 ---@class heroku.App
 ---@field name string
@@ -174,9 +176,10 @@ function Database:maintenance_before() end
 function Database:maintenance_problems(options) end
 ---Change: start the maintenance. Not idempotent: when the answer is lost, now or by a crash, Heroku's record decides whether it began,
 ---by comparison with `before`. force: although the app is not in maintenance mode.
----@param options {force: boolean?, before: table?, settle: number|string?}
+---@param options {force: boolean?, before: table?}
 function Database:run_maintenance(options) end
----Wait until the run that began after `before` is over. It is not taken in by a run that does not show yet.
----@param options? {before: table?, timeout: number|string?, settle: number|string?}
+---Wait until the run that began after `before` is over. It is not taken in by a run that does not show yet. A run that failed, or
+---that nothing was seen of for `settle` ("2m"), is an error; with `however` it is only over.
+---@param options? {before: table?, timeout: number|string?, settle: number|string?, however: boolean?}
 ---@return string                   # how it ended
 function Database:wait_maintenance(options) end

@@ -5,9 +5,11 @@
 statuspage = {}
 
 ---A page by its id. Names the target "statuspage ID"; to be called while the procedure loads.
+---`settle` is how long the page is asked for a change whose answer was lost (default "20s").
 ---@param id string
+---@param options? {settle: number|string?}
 ---@return statuspage.Page
-function statuspage.page(id) end
+function statuspage.page(id, options) end
 
 ---@class statuspage.Page
 ---@field id string

@@ -32,7 +32,7 @@ local function confirm(current, step, kept)
 end
 
 -- A body that is watched: it runs as a task of its own, and is cancelled when an invariant no longer holds.
-local function watched(current, step, body)
+local function watched(step, body)
   local broken
   local main = host.spawn("step " .. step.id, body)
   local watchers = {}
@@ -52,8 +52,14 @@ local function watched(current, step, body)
   end
   local results = table.pack(errors.try(main.join, main))
   for _, watcher in ipairs(watchers) do watcher:cancel() end
-  if broken and not results[1] then error(host.error("script", { message = broken, hint = current.scope and current.scope.step }), 0) end
-  if not results[1] then error(results[2], 0) end
+  if not results[1] then
+    -- Whatever ended the wait for it: the body is over before anybody tries again. That it leaves a change behind whose outcome
+    -- is not known matters more than what stopped it.
+    main:cancel()
+    local _, last = host.shield(function() return errors.try(main.join, main) end)
+    if errors.is(last) and last.code == "unknown" then error(last, 0) end
+    error(broken and host.error("script", { message = broken }) or results[2], 0)
+  end
   return table.unpack(results, 2, results.n)
 end
 
@@ -61,14 +67,18 @@ local function body_of(current, step, kept)
   if step.kind == "manual" then return require("pgsh.manual").perform(current, step, kept) end
   if not step.run then return nil end
   if not step.tripwires then return step.run(kept) end
-  return watched(current, step, function() return step.run(kept) end)
+  return watched(step, function() return step.run(kept) end)
 end
 
 local function run(current, step, kept, tally)
   local scope, ok, result = current:within(step.id .. "/run", step.id, "run", "allow", body_of, current, step, kept)
   tally.reads = tally.reads + (scope.reads or 0)
-  tally.changes = (scope.changed or 0) + (scope.replayed or 0) + (ok and 0 or #host.unknowns(step.id .. "/run"))
-  if not ok then error(result, 0) end
+  tally.changes = (scope.changed or 0) + (scope.replayed or 0)
+  if not ok then
+    -- What an earlier attempt did is in effect also when this one did not get there.
+    tally.changes = math.max(tally.changes + #host.unknowns(step.id .. "/run"), current.state.changes[step.id] or 0)
+    error(result, 0)
+  end
   return result
 end
 

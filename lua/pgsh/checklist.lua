@@ -10,6 +10,8 @@ local session = require "pgsh.session"
 
 local checklist = {}
 
+local MAX_VALUE = 100 -- letters of a parameter's value; the whole text of messages is in the steps
+
 local function indented(text)
   return "      " .. text:gsub("\n", "\n      ")
 end
@@ -58,19 +60,21 @@ local function heading(current, at)
   return ("%s: %s %s UTC"):format(at, due:sub(1, 10), due:sub(12, 16))
 end
 
+local function shortened(text)
+  text = text:gsub("%s*\n%s*", " ")
+  if (utf8.len(text) or 0) <= MAX_VALUE then return text end
+  return text:sub(1, utf8.offset(text, MAX_VALUE) - 1) .. " …"
+end
+
 local function head(current)
   local lines = { "# " .. (current.procedure.summary ~= "" and current.procedure.summary or current.procedure.name), "" }
   local function add(text) lines[#lines + 1] = text end
   if current.procedure.doc then add(current.procedure.doc) add "" end
   add(("Procedure `%s`, made with `pgsh checklist %s`."):format(current.procedure.name, current.file))
-  local values = current.params:values()
   if #current.params.list > 0 then add "" end
   for _, spec in ipairs(current.params.list) do
-    local value = values[spec.name]
-    if spec.missing then value = "<" .. spec.name .. ">" end
-    if type(value) == "table" then value = table.concat(value, ", ") end
-    local text = value == nil and "not given" or "`" .. tostring(value):gsub("\n", " ") .. "`"
-    add(("- %s: %s%s"):format(spec.name, text, spec.help ~= "" and " (" .. spec.help .. ")" or ""))
+    local text = require("pgsh.params").shown(spec)
+    if text then add(("- %s: `%s`%s"):format(spec.name, shortened(text), spec.help ~= "" and " (" .. spec.help .. ")" or "")) end
   end
   local names = {}
   for i, target in ipairs(host.targets()) do names[i] = target.kind .. " " .. target.name end
@@ -89,10 +93,7 @@ function checklist.start(invocation)
     current.params:check(current.procedure.name)
     error(problem, 0)
   end
-  current.params:check_unused()
-  for _, spec in ipairs(current.params.list) do
-    if not spec.known and not spec.missing then current.params:check(current.procedure.name) end
-  end
+  current.params:check(current.procedure.name, true)
   if #current.steps == 0 then errors.raise("usage", "%s: no step is declared", current.file) end
   local lines = head(current)
   local section

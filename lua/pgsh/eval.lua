@@ -6,6 +6,8 @@ local session = require "pgsh.session"
 
 local eval = {}
 
+local LIMIT = 4 << 20 -- bytes of a script
+
 local function show(...)
   for i = 1, select("#", ...) do
     local value = select(i, ...)
@@ -42,11 +44,9 @@ end
 ---`pgsh -`: a script from standard input.
 ---@param invocation table
 function eval.stdin(invocation)
-  local text, problem = host.read_file("/dev/stdin")
-  if not text then error(problem, 0) end
+  local text = io.stdin:read(LIMIT) or "" -- before anything runs: there is nothing yet that could be kept waiting
   local env = prepare(invocation)
-  local f
-  f, problem = host.compile(text, "=(standard input)", env)
+  local f, problem = host.compile(text, "=(standard input)", env)
   if not f then error(problem, 0) end
   f(table.unpack(invocation.words or {}))
 end

@@ -120,7 +120,7 @@ end
 function extend.skip(id, why)
   local current = session.declaring "skip"
   local _, step = index_of(current, id, "skip")
-  step.when, step.when_why = false, why or "left out by " .. (place.find() or "the extending file")
+  step.when, step.when_why = false, why or "left out by " .. (place.text() or "the extending file")
 end
 
 return extend

@@ -5,6 +5,7 @@ local host = require "pgsh.host"
 local endings = require "pgsh.endings"
 local errors = require "pgsh.errors"
 local attempt = require "pgsh.attempt"
+local place = require "pgsh.place"
 local questions = require "pgsh.questions"
 local undo = require "pgsh.undo"
 
@@ -25,7 +26,7 @@ local function inspect(current, step, problem)
   for _, key in ipairs { "detail", "hint" } do
     if problem[key] then tell(tostring(problem[key])) end
   end
-  if problem.traceback then tell(tostring(problem.traceback)) end
+  for _, line in ipairs(place.script_lines(problem.traceback)) do tell("at " .. line) end
   local kept = current.state.kept[step.id]
   if kept ~= nil then tell("kept: " .. encoded(kept)) end
   local ok, events = errors.try(host.run_read, current.run)
@@ -41,6 +42,15 @@ local function inspect(current, step, problem)
     end
   end
   for i = math.max(1, #lines - 9), #lines do tell(lines[i]) end
+end
+
+-- Nobody answers, or Ctrl-C at the question: that is what ended it then.
+local function stopped(current, step, problem, unanswered)
+  if unanswered and unanswered.kind == "interrupted" then
+    host.interrupts()
+    problem = unanswered
+  end
+  return endings.stopped(current, step, problem)
 end
 
 local function emit_failed(current, step, problem, tally)
@@ -76,7 +86,7 @@ local function ask_unknown(current, step, problem)
       text = "nobody knows whether the change happened: look yourself", flag = "--on-failure stop", options = "rdis",
       labels = "[r]etry: it did NOT happen   [d]one: it DID happen   [i]nspect   [s]top here",
     })
-    if not ok or answer == "s" then return endings.stopped(current, step, problem) end
+    if not ok or answer == "s" then return stopped(current, step, problem, not ok and answer) end
     if answer == "i" then
       inspect(current, step, problem)
     else
@@ -126,7 +136,7 @@ end
 local function choose(current, step, problem)
   while true do
     local ok, answer = errors.try(questions.put, current, question(current, problem))
-    if not ok or answer == "s" then return endings.stopped(current, step, problem) end
+    if not ok or answer == "s" then return stopped(current, step, problem, not ok and answer) end
     if answer == "r" then return "retry" end
     if answer == "i" then inspect(current, step, problem) end
     if answer == "u" then

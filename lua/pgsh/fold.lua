@@ -14,6 +14,7 @@ local fold = {}
 ---@field failed table<string, table>      # step id → the event of its last failure, until it is done or undone
 ---@field begun table<string, boolean>     # started, and neither done, skipped nor undone
 ---@field changes table<string, integer>   # step id → changes that are in effect
+---@field undone table<string, integer>    # how often
 ---@field attempts table<string, integer>
 ---@field answers table<string, string>    # key of ask.lua → answer
 ---@field clocks table<string, table>      # name → {at_ms, budget_ms} of those that are open
@@ -25,7 +26,7 @@ local fold = {}
 function fold.empty()
   return {
     params = {}, facts = {}, known_facts = {}, kept = {}, results = {}, done = {}, skipped = {}, failed = {}, begun = {}, changes = {},
-    effects = {}, attempts = {}, answers = {}, clocks = {}, steps = {}, settings = {}, targets = {},
+    effects = {}, undone = {}, attempts = {}, answers = {}, clocks = {}, steps = {}, settings = {}, targets = {},
   }
 end
 
@@ -82,6 +83,7 @@ end
 
 on["step.undone"] = function(state, event)
   local id = event.step
+  state.undone[id] = (state.undone[id] or 0) + 1
   state.done[id], state.failed[id], state.begun[id], state.changes[id] = nil, nil, nil, nil
   state.kept[id], state.results[id], state.skipped[id], state.effects[id] = nil, nil, nil, nil
   for key in pairs(state.answers) do

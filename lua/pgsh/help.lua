@@ -94,6 +94,7 @@ local function shown_default(spec)
   if value == nil then return spec.required and "required" or "optional" end
   if spec.secret then return "default •••" end
   if type(value) == "table" then value = table.concat(value, ",") end
+  if spec.type == "duration" and type(value) == "number" then value = require("pgsh.params").duration(value) end
   local text = tostring(value):gsub("%s*\n.*", " …")
   if utf8.len(text) and utf8.len(text) > 60 then text = text:sub(1, utf8.offset(text, 58) - 1) .. " …" end
   return "default " .. text

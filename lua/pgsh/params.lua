@@ -30,7 +30,7 @@ end
 ---@return table
 function params.new(invocation, recorded)
   local self = setmetatable({
-    list = {}, by_name = {}, problems = {},
+    list = {}, by_name = {}, problems = {}, missing = {},
     rest = invocation.rest or {},
     words = invocation.words or {},
     known = invocation.known or {}, -- pgsh's own options, for suggestions
@@ -150,7 +150,7 @@ function Params:convert(spec)
   if default == nil then
     if not spec.required then return nil, true end
     spec.missing = true
-    self:problem("--%s is required%s", spec.name, spec.help ~= "" and " (" .. spec.help .. ")" or "")
+    self.missing[#self.missing + 1] = ("--%s is required%s"):format(spec.name, spec.help ~= "" and " (" .. spec.help .. ")" or "")
     return spec.placeholder or types.placeholder(spec), false
   end
   if spec.type == "file" then return default, true end
@@ -233,15 +233,44 @@ end
 ---Is anything wrong so far? Then reads with placeholders must not be made.
 ---@return boolean
 function Params:in_doubt()
-  return #self.problems > 0
+  return #self.problems + #self.missing > 0
 end
 
 ---Raise one error of kind usage when anything is wrong.
 ---@param title string              # the procedure's name
-function Params:check(title)
+---@param tolerant? boolean         # nothing is wrong with parameters that are missing
+function Params:check(title, tolerant)
   self:check_unused()
-  if #self.problems == 0 then return end
-  errors.raise("usage", "%s: %s (see --help)", title, table.concat(self.problems, "; "))
+  local list = tolerant and #self.problems == 0 and {} or table.move(self.missing, 1, #self.missing, 1, {})
+  table.move(self.problems, 1, #self.problems, #list + 1, list)
+  if #list > 0 then errors.raise("usage", "%s: %s (see --help)", title, table.concat(list, "; ")) end
+end
+
+---A value as the operator would write it, secrets hidden.
+---@param spec table
+---@return string?
+function params.shown(spec)
+  local value = spec.missing and "<" .. spec.name .. ">" or spec.value
+  if value == nil then return nil end
+  if spec.secret and not spec.missing then return "•••" end
+  if type(value) == "table" then return table.concat(value, ", ") end
+  if spec.type == "duration" and not spec.missing then return params.duration(value) end
+  return tostring(value)
+end
+
+---Seconds as "1h30m".
+---@param seconds number
+---@return string
+function params.duration(seconds)
+  local text = ""
+  for _, unit in ipairs { { "h", 3600 }, { "m", 60 } } do
+    if seconds >= unit[2] then
+      text = text .. ("%d%s"):format(seconds // unit[2], unit[1])
+      seconds = seconds % unit[2]
+    end
+  end
+  if seconds > 0 or text == "" then text = text .. ("%g"):format(seconds) .. "s" end
+  return text
 end
 
 ---Values for the journal and the views: name → value; secrets are not among them.

@@ -34,14 +34,24 @@ function place.text()
   return file and file .. ":" .. line
 end
 
+---The script's lines of a traceback, innermost first: "file.lua:12: in function …".
+---@param traceback string?
+---@return string[]
+function place.script_lines(traceback)
+  local lines = {}
+  for line in (traceback or ""):gmatch("[^\n]+") do
+    local text = line:match("^%s+(.-:%d+: in .*)$")
+    if text and not text:find("^pgsh:/pgsh/") and not text:find("lua/pgsh/", 1, true) then lines[#lines + 1] = text end
+  end
+  return lines
+end
+
 ---The first script line of a traceback: "file.lua:12", or nil.
 ---@param traceback string?
 ---@return string?
 function place.of_traceback(traceback)
-  for line in (traceback or ""):gmatch("[^\n]+") do
-    local where = line:match("^%s+(.-:%d+): in ")
-    if where and not where:find("pgsh:/pgsh/", 1, true) and not where:find("lua/pgsh/", 1, true) then return where end
-  end
+  local first = place.script_lines(traceback)[1]
+  return first and first:match("^(.-:%d+): in ")
 end
 
 return place

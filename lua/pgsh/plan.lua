@@ -1,6 +1,7 @@
 -- plan: what a run would do: reads are really made, changes shown. A wait is evaluated once; verify, undo and questions are shown.
 
 local host = require "pgsh.host"
+local describe = require "pgsh.describe"
 local endings = require "pgsh.endings"
 local errors = require "pgsh.errors"
 local load = require "pgsh.load"
@@ -54,7 +55,9 @@ end
 local function show_undo(current, step, kept, result)
   if step.undo_text then return note(step, "undo", step.undo_text .. (step.undo and "" or " (by hand)")) end
   if not step.undo then return end
+  unknown.record(false)
   local _, ok, problem = current:within(step.id .. "/undo", step.id, "undo", "show", step.undo, kept, result)
+  unknown.record(true)
   if not ok then note(step, "undo", "cannot be shown: " .. errors.line(problem)) end
 end
 
@@ -151,6 +154,7 @@ function plan.start(invocation)
   host.seal()
   local targets = host.targets()
   host.emit("run.targets", { targets = targets })
+  host.emit("run.steps", { steps = describe.steps(current), clocks = describe.clocks(current) })
   local tally = { reads = 0, changes = 0, steps = 0, left_out = {} }
   plan_preflight(current, tally)
   local problem, step = planned_steps(current, tally)

@@ -159,6 +159,10 @@ function run.resume(invocation)
     return ending_of(current, endings.done(current, 0))
   end
   check_answers(current)
+  -- A run that was refused at its first question, or never got that far, is asked again.
+  if not next(current.state.attempts) and not confirm(current) then
+    return ending_of(current, endings.refused("refused by the operator, nothing is changed"))
+  end
   say_done(current)
   if #current.changes_of_file > 0 and not questions.routine(current, "go on with the changed procedure?") then
     local ending = endings.refused("refused by the operator, nothing further is changed")

@@ -6,6 +6,7 @@ local host = require "pgsh.host"
 local http = require "pgsh.http"
 local json = require "pgsh.json"
 local secret = require "pgsh.secret"
+local settle = require "pgsh.settle"
 
 local statuspage = {}
 
@@ -194,9 +195,8 @@ local function create(self, given, status, component_status)
     json = { incident = incident }, pick = { "id" },
     what = ("POST %s %s \"%s\""):format(path_of(self), status, given.name),
     resolve = function()
-      local id = made_since(self, given, known)
-      if id then return true, { status = 201, json = { id = id } } end
-      return false
+      local happened, id = settle.look(self.settle, function() return made_since(self, given, known) end)
+      return happened, happened and { status = 201, json = { id = id } } or nil
     end,
   })
 end
@@ -225,7 +225,7 @@ function Page:start(given)
 end
 
 -- Has the page that update already?
-local function settled(self, id, given)
+local function has_settled(self, id, given)
   local incident = self:get(id)
   return (given.status == nil or incident.status == given.status) and has_update(incident, given.status, given.body)
 end
@@ -239,7 +239,9 @@ function Page:update(id, given)
   return connect(self):patch(path_of(self, "/" .. tostring(id)), {
     json = { incident = incident }, pick = { "id" },
     what = ("PATCH %s %s"):format(path_of(self, "/" .. tostring(id)), given.status or "update"),
-    resolve = function() return settled(self, id, given), { status = 200, json = { id = id } } end,
+    resolve = function()
+      return settle.look(self.settle, function() return has_settled(self, id, given) end), { status = 200, json = { id = id } }
+    end,
   })
 end
 
@@ -269,12 +271,17 @@ end
 
 local opened = {}
 
--- A page by its id. Named as a target at once; nothing is asked before the first use.
-function statuspage.page(id)
+-- A page by its id. Named as a target at once; nothing is asked before the first use. options: settle ("20s": how long the page is
+-- asked for a change whose answer was lost).
+function statuspage.page(id, options)
   if type(id) ~= "string" or not id:match("^%w+$") then usage("statuspage.page: %s is no page's id", tostring(id)) end
   if not opened[id] then
     host.target("statuspage", id, redirected())
     opened[id] = setmetatable({ id = id }, Page)
+  end
+  for key, value in pairs(options or {}) do
+    if key ~= "settle" then usage("statuspage.page: unknown option %s", tostring(key)) end
+    opened[id].settle = value
   end
   return opened[id]
 end

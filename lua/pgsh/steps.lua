@@ -127,6 +127,21 @@ local function read_clock(current, what, body, key)
   return body[key]
 end
 
+-- In a checklist facts are not read: a text that is put together of one is an unknown, and its text is what is wanted.
+local function plain(value)
+  return require("pgsh.unknown").is(value) and tostring(value) or value
+end
+
+local function plain_body(body)
+  if type(body) ~= "table" then return plain(body) end
+  local copy = {}
+  for key, value in pairs(body) do copy[key] = key ~= "when" and plain(value) or value end
+  for _, key in ipairs { "verify", "undo" } do
+    if type(copy[key]) == "table" then copy[key] = { plain(copy[key][1]), copy[key][2] } end
+  end
+  return copy
+end
+
 -- Fill `step` from what the script wrote between the braces.
 local function read_body(current, step, body)
   local what = ("%s \"%s\""):format(step.kind, step.title)
@@ -167,6 +182,7 @@ end
 
 local function declare(kind, title, allowed)
   local current = session.declaring(kind)
+  if not current.bodies then title = plain(title) end
   if type(title) ~= "string" or title == "" then errors.usage("%s \"Title\" { … }: a title is needed", kind) end
   local step = { kind = kind, title = title, at = current.at }
   step.file, step.line = place.find()
@@ -176,6 +192,7 @@ local function declare(kind, title, allowed)
     if type(body) == "function" and kind ~= "manual" then body = { run = body } end
     if type(body) == "string" and kind == "manual" then body = { text = body } end
     if type(body) ~= "table" then errors.usage("%s \"%s\": a table or a function is expected behind the title", kind, title) end
+    if not current.bodies then body = plain_body(body) end
     check_keys(("%s \"%s\""):format(kind, title), body, allowed)
     read_body(current, step, body)
     step.id = step.id or steps.slug(title)

@@ -41,6 +41,12 @@ function undo.count(items)
   return sum
 end
 
+-- Every undo of a step has a branch of its own: what an earlier one did must not answer for a later one.
+local function branch(current, step)
+  local times = current.state.undone[step.id]
+  return step.id .. "/undo" .. (times and "-" .. times + 1 or "")
+end
+
 local function note(step, kind, text)
   host.emit("plan.note", { step = step.id, kind = kind, text = text })
 end
@@ -56,8 +62,8 @@ function undo.show(current, items, rest)
       step = step.id, number = step.number, title = "Undo: " .. step.title, kind = step.kind, undo = step.undo_text,
     })
     if step.undo then
-      local _, ok, problem = current:within(step.id .. "/undo", step.id, "undo", "show", step.undo, current.state.kept[step.id],
-        current.state.results[step.id])
+      local _, ok, problem = current:within(branch(current, step), step.id, "undo", "show", step.undo,
+        current.state.kept[step.id], current.state.results[step.id])
       if not ok then note(step, "error", errors.line(problem)) end
     end
   end
@@ -72,7 +78,7 @@ local function undo_step(current, step)
   local state = current.state
   local begun = host.mono()
   if step.undo then
-    local _, ok, problem = current:within(step.id .. "/undo", step.id, "undo", "allow", step.undo, state.kept[step.id],
+    local _, ok, problem = current:within(branch(current, step), step.id, "undo", "allow", step.undo, state.kept[step.id],
       state.results[step.id])
     if not ok then error(problem, 0) end
   else

@@ -11,6 +11,7 @@ local root_of = setmetatable({}, { __mode = "k" }) -- unknown → the name of th
 local found = {}                                   -- places, in the order they were met
 local seen = {}                                    -- "file:line:text" → true
 local step                                         -- the step being planned
+local recording = true
 
 local meta = { __name = "pgsh.Unknown" }
 
@@ -25,7 +26,7 @@ end
 -- Once a line for what is read of one unknown: `made.path.x` is one place, not two.
 local function record(name, root)
   local file, line = place.find()
-  if not file then return end
+  if not file or not recording then return end
   local key = file .. ":" .. line .. ":" .. root
   if seen[key] then return end
   seen[key] = true
@@ -86,6 +87,12 @@ end
 
 function unknown.reset()
   found, seen, step = {}, {}, nil
+end
+
+---What is only shown (an undo) does not make the plan uncertain.
+---@param on boolean
+function unknown.record(on)
+  recording = on
 end
 
 function meta:__index(key)

@@ -102,7 +102,9 @@ static Target *file_target(lua_State *L) { return guard_target(run_of(L)->guard,
 
 static int l_file_read(lua_State *L) {
   static const char *const keys[] = {"limit", "what", NULL};
-  const char *path = luaL_checkstring(L, 1);
+  lua_settop(L, 2);
+  bool unknown = args_is_unknown(L, 1);
+  const char *path = unknown ? luaL_tolstring(L, 1, NULL) : luaL_checkstring(L, 1);
   int options = args_options(L, 2, keys);
   FileArgs *args = file_new_args(L, path);
   args->limit = (size_t)args_size(L, options, "limit", FILE_LIMIT);
@@ -112,6 +114,7 @@ static int l_file_read(lua_State *L) {
                      .show = args->path,
                      .options = options,
                      .args = lua_gettop(L),
+                     .unknown = unknown,
                      .start = file_start_read,
                      .push = file_push_read};
   return effect_call(L, &spec);
@@ -119,6 +122,7 @@ static int l_file_read(lua_State *L) {
 
 static int l_file_write(lua_State *L) {
   static const char *const keys[] = {"mode", "what", "resolve", NULL};
+  lua_settop(L, 3);
   bool unknown = args_is_unknown(L, 1) || args_is_unknown(L, 2);
   size_t len = 0;
   const char *path = unknown ? luaL_tolstring(L, 1, NULL) : luaL_checkstring(L, 1);

@@ -6,6 +6,7 @@ local host = require "pgsh.host"
 local json = require "pgsh.json"
 local releases = require "pgsh.heroku.releases"
 local secret = require "pgsh.secret"
+local settle = require "pgsh.settle"
 local unknown = require "pgsh.unknown"
 local wait = require "pgsh.wait"
 
@@ -94,7 +95,7 @@ function App:scale(processes)
   if #updates == 0 then usage("scale: no process type is named") end
   return self.requests:change("patch", client.path("/apps/%s/formation", self.name), {
     json = { updates = updates }, what = "PATCH /formation " .. table.concat(words, " "), idempotent = true,
-    resolve = function() return is_scaled(self:formation(), wanted) end,
+    resolve = function() return (settle.look(self.settle, function() return is_scaled(self:formation(), wanted) end)) end,
   })
 end
 
@@ -230,7 +231,9 @@ local function change_config(self, changes)
   local expected = not is_configured(read_config(self), changes)
   local result = self.requests:change("patch", client.path("/apps/%s/config-vars", self.name), {
     json = body, what = "PATCH /config-vars " .. config_text(changes), idempotent = true,
-    resolve = function() return is_configured(read_config(self), changes) end,
+    resolve = function()
+      return (settle.look(self.settle, function() return is_configured(read_config(self), changes) end))
+    end,
   })
   if not unknown.is(result) then result.release = note_release(self, before, expected) end
   return result
@@ -319,16 +322,21 @@ function App:database(name)
   return self.database_handles[name]
 end
 
--- One handle an app: a database named through another app shares it.
+-- One handle an app: a database named through another app shares it. options: settle ("20s": how long Heroku is asked for a
+-- change whose answer was lost).
 local opened = {}
 
-function App.open(name)
+function App.open(name, options)
   -- "<app>" stands for a name that is not given, in a checklist.
   if type(name) ~= "string" or not (name:match("^[%w%-]+$") or name:match("^<.*>$")) then
     usage("heroku.app: %s is no name of a Heroku app", tostring(name))
   end
   if not opened[name] then
     opened[name] = setmetatable({ name = name, requests = client.new(name), database_handles = {} }, App)
+  end
+  for key, value in pairs(options or {}) do
+    if key ~= "settle" then usage("heroku.app: unknown option %s", tostring(key)) end
+    opened[name].settle = value
   end
   return opened[name]
 end

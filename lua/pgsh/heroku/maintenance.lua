@@ -8,6 +8,7 @@ local client = require "pgsh.heroku.client"
 local fail = require "pgsh.heroku.fail"
 local host = require "pgsh.host"
 local resolve = require "pgsh.heroku.resolve"
+local settle = require "pgsh.settle"
 local wait = require "pgsh.wait"
 
 local maintenance = {}
@@ -88,19 +89,11 @@ local function seen_text(state)
   return state.message or state.status or "no state"
 end
 
--- Did a run whose answer was lost begin? Asked until it shows, or until it would have shown by now. nil: cannot tell.
-local function settle(db, before, settle_ms)
-  local began = host.mono()
-  while true do
-    local now = client.survive(maintenance.before, db)
-    if now and has_begun(before, now) then return true end
-    local waited = host.mono() - began
-    if waited >= settle_ms then
-      if not now or now.interface == "older" then return nil end
-      return false
-    end
-    host.sleep(math.min(math.max(waited / 10, 100), 5000) / 1000)
-  end
+-- Did a run whose answer was lost begin? The older interface says in prose what it does: no change there is no proof.
+local function has_happened(db, before)
+  local happened = settle.look(db.app.settle, function() return has_begun(before, maintenance.before(db)) end)
+  if happened == false and before.interface == "older" then return nil end
+  return happened
 end
 
 local function check_plan(db)
@@ -148,11 +141,9 @@ local PATHS = {
   older = "/client/v11/databases/%s/maintenance",
 }
 
--- Start the maintenance. options: force; before (what db:maintenance_before() gave, kept by the step: a resume needs
--- it); settle ("20s": how long an accepted run may stay invisible, when its answer was lost).
+-- Start the maintenance. options: force; before (what db:maintenance_before() gave, kept by the step: a resume needs it).
 function maintenance.run(db, options)
   options = options or {}
-  local settle_ms = fail.unless_duration(options.settle or "20s", "settle")
   check_plan(db)
   check_mode(db, options.force)
   local before = options.before or maintenance.before(db)
@@ -160,14 +151,15 @@ function maintenance.run(db, options)
   local path = client.path(PATHS[before.interface], addon.id)
   return db.app.requests:change("post", path, {
     data = true, what = ("POST %s (%s, %s%s)"):format(path, db.name, addon.name, options.force and ", forced" or ""),
-    resolve = function() return settle(db, before, settle_ms) end,
+    resolve = function() return has_happened(db, before) end,
   })
 end
 
 -- One look at a run: "unseen", "running" or "over", and what to show.
-local function watch(db, before, begun)
+local function watch(db, before, begun, however)
   local now = maintenance.before(db)
   local status = wait_status(db.app.requests, db:addon().id)
+  if status.failed and however then return "over", status.message, now end
   if status.failed then
     fail.app(db.app.name, ("the maintenance of %s failed: %s"):format(db.name, status.message or "no message"))
   end
@@ -187,21 +179,23 @@ local function check_completed(db, before, now)
     :format(db.name, tostring(now.status)))
 end
 
--- Wait until the run that began after `before` is over; returns how it ended. options: timeout ("30m"), before, settle ("2m": how long it may
--- stay invisible).
+-- Wait until the run that began after `before` is over; returns how it ended. options: timeout ("30m"), before, settle ("2m":
+-- how long it may stay invisible), however (also when it failed or was never to be seen: nothing runs any more).
 function maintenance.wait(db, options)
   options = options or {}
   local before = options.before or { interface = "none" }
   local settle_ms = fail.unless_duration(options.settle or "2m", "settle")
   local began, begun = host.mono(), not options.before
   local function look()
-    local state, text, now = watch(db, before, begun)
+    local state, text, now = watch(db, before, begun, options.however)
     if state == "running" then begun = true end
     if state == "over" then
-      if options.before then check_completed(db, before, now) end
+      if options.before and not options.however then check_completed(db, before, now) end
       return text
     end
-    if state == "unseen" and host.mono() - began > settle_ms then
+    local unseen = state == "unseen" and host.mono() - began > settle_ms
+    if unseen and options.however then return text end
+    if unseen then
       fail.app(db.app.name, ("the maintenance of %s was accepted, but nothing of it shows: %s"):format(db.name, text),
         { hint = ("heroku data:maintenances:info %s -a %s"):format(db.name, db.app.name) })
     end

@@ -68,13 +68,15 @@ local function check_crashes(app, seen, since, version, patience_ms)
   for name in pairs(since) do
     if not seen.crashed[name] then since[name] = nil end
   end
+  local lost = {}
   for name in pairs(seen.crashed) do
     since[name] = since[name] or now
-    if now - since[name] >= patience_ms then
-      fail.app(app.name, ("%s stays crashed on v%d (%s)"):format(name, version, each_late(seen)),
-        { hint = ("heroku logs -a %s --dyno %s"):format(app.name, name) })
-    end
+    if now - since[name] >= patience_ms then lost[#lost + 1] = name end
   end
+  if #lost == 0 then return end
+  table.sort(lost)
+  fail.app(app.name, ("crashed on v%d and stays so: %s (%s)"):format(version, table.concat(lost, ", "), each_late(seen)),
+    { hint = ("heroku logs -a %s --dyno %s"):format(app.name, lost[1]) })
 end
 
 -- "failed" ends the wait; while the release phase runs, no dyno changes.

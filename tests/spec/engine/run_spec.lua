@@ -138,6 +138,14 @@ describe("a run", function()
       assert.equal("", run.out)
     end)
 
+    it("asks again when a run that nobody confirmed is resumed", function()
+      box:pgsh(box:procedure 'step "x" (function() print "ran" end)')
+      local run = box:pgsh("resume", "last")
+      assert.equal(4, run.exit, run.all)
+      assert.equal("", run.out)
+      assert.equal("ran\n", box:pgsh("resume", "last", "-y").out)
+    end)
+
     it("needs the names of manual steps and confirmations before the first change", function()
       local run = box:run([[
         step "One" (function() print "ran" end)

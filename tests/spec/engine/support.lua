@@ -12,7 +12,7 @@ for status = 0, 255 do ANY[#ANY + 1] = status end
 
 -- The binary that runs the specs.
 local function binary()
-  return (sh.read { "readlink", ("/proc/%d/exe"):format(host.pid) }.out:gsub("%s+$", ""))
+  return (sh.read { "readlink", ("/proc/%d/exe"):format(host.pid) }.out:gsub("%s+$", ""):gsub(" %(deleted%)$", "")) -- rebuilt meanwhile
 end
 
 ---A new box. `close` it in after_each.
@@ -50,7 +50,7 @@ end
 
 ---Run pgsh: {exit, out, err}, all = both outputs. Without a terminal and without input.
 function Box:pgsh(...)
-  local options, command = { ok = ANY, cwd = self.dir, env = self.env, timeout = 60 }, { self.exe }
+  local options, command = { ok = ANY, cwd = self.dir, env = self.env, timeout = 60 }, { "sh", "-c", '"$@"; exit $?', "sh", self.exe }
   for i = 1, select("#", ...) do
     local argument = select(i, ...)
     if type(argument) == "table" then
@@ -98,8 +98,10 @@ function Box:terminal(...)
   self.socket = "pgsh-" .. self.dir:match "[^/]*$"
   local words = {}
   for i = 1, select("#", ...) do words[i] = ("'%s'"):format((select(i, ...))) end
-  self:write("start.sh", ("cd %s\nexport XDG_STATE_HOME=%s PGSH_PATH= LC_ALL=C.UTF-8\n%s %s\necho \"exit status $?\"\nexec cat\n"):format(self.dir,
-    self.env.XDG_STATE_HOME, self.exe, table.concat(words, " ")))
+  self:write("start.sh", table.concat({
+    "trap : INT", "cd " .. self.dir, "export XDG_STATE_HOME=" .. self.env.XDG_STATE_HOME .. " PGSH_PATH= LC_ALL=C.UTF-8",
+    self.exe .. " " .. table.concat(words, " "), 'echo "exit status $?"', "exec cat", "",
+  }, "\n"))
   sh.run { "tmux", "-L", self.socket, "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "50", "sh", self.dir .. "/start.sh" }
 end
 
