@@ -18,10 +18,11 @@ local any_state = param.boolean { "any-state", "go ahead also when Heroku does n
 local redeploy_limit = param.duration { "redeploy-timeout", "longest wait for a redeploy", default = "10m" }
 local crashed_limit = param.duration { "crashed-after", "how long a dyno may stay crashed in a redeploy", default = "30s" }
 local maintenance_limit = param.duration { "maintenance-timeout", "longest wait for the maintenance", default = "30m" }
-local settle = param.duration { "settle", "how long a run that Heroku accepted may stay invisible", default = "20s" }
+local settle = param.duration { "settle", "when the answer to a change is lost: how long the service is asked for it", default = "20s" }
+local unseen_limit = param.duration { "unseen-after", "how long a maintenance that Heroku accepted may stay invisible", default = "2m" }
 local database_limit = param.duration { "database-timeout", "longest wait for a database to answer", default = "5m" }
 
-local app = heroku.app(app_name)
+local app = heroku.app(app_name, { settle = settle })
 local db = app:database(database)
 local follower = app:database(follower_name)
 local redeploy = { timeout = redeploy_limit, crashed = crashed_limit }
@@ -93,12 +94,15 @@ step "Wait for the redeploy" {
 local maintenance = step "Run the maintenance" {
   id = "run-maintenance",
   keep = function() return follower:maintenance_before() end,
-  run = function(kept) return follower:run_maintenance { force = true, before = kept, settle = settle } end,
+  run = function(kept) return follower:run_maintenance { force = true, before = kept } end,
   doc = "It is started once. When its answer is lost, Heroku's own record of the maintenance decides whether it began.",
+  undo = { "it cannot be taken back: wait until it is over", function(kept)
+    follower:wait_maintenance { before = kept, however = true, timeout = maintenance_limit, settle = settle }
+  end },
 }
 
 step "Wait for the maintenance" {
-  run = function() return follower:wait_maintenance { before = maintenance.kept, timeout = maintenance_limit } end,
+  run = function() return follower:wait_maintenance { before = maintenance.kept, timeout = maintenance_limit, settle = unseen_limit } end,
 }
 
 step "The follower is ready" (function()
@@ -110,6 +114,7 @@ step "The follower responds to queries" (answers)
 step "Connect the follower" {
   id = "connect-follower",
   run = function() return app:config { [offline_var] = unset } end,
+  undo = { "nothing: it leads back to where the run began", function() end },
   verify = { offline_var .. " is not set", function() return app:config_is { [offline_var] = unset } end },
   note = function(_, result) return ("%s unset · v%s"):format(offline_var, tostring(result.release)) end,
 }

@@ -46,15 +46,16 @@ local redeploy_limit = param.duration { "redeploy-timeout", "longest wait for a 
 local crashed_limit = param.duration { "crashed-after", "how long a dyno may stay crashed in a redeploy", default = "30s" }
 local dyno_limit = param.duration { "dyno-timeout", "longest wait for the worker to stop or start", default = "5m" }
 local maintenance_limit = param.duration { "maintenance-timeout", "longest wait for the maintenance", default = "30m" }
-local settle = param.duration { "settle", "how long a run that Heroku accepted may stay invisible", default = "20s" }
+local settle = param.duration { "settle", "when the answer to a change is lost: how long the service is asked for it", default = "20s" }
+local unseen_limit = param.duration { "unseen-after", "how long a maintenance that Heroku accepted may stay invisible", default = "2m" }
 local database_limit = param.duration { "database-timeout", "longest wait for a database to answer", default = "5m" }
 
 -- What is worked on -----------------------------------------------------------------------------------------------------------
 
-local app = heroku.app(app_name)
+local app = heroku.app(app_name, { settle = settle })
 local db = app:database(database)
 local follower = app:database(follower_given or "READ_ONLY_REPLICA")
-local page = page_id and statuspage.page(page_id)
+local page = page_id and statuspage.page(page_id, { settle = settle })
 local read_only = clock { "read-only", budget = budget }
 
 local replica = fact "follower" (function() return follower:lookup() end)
@@ -80,6 +81,9 @@ local function filled(text)
 end
 
 announce_text, start_text, end_text, abort_text = filled(announce_text), filled(start_text), filled(end_text), filled(abort_text)
+
+-- Steps that lead back to where the run began have nothing to take back.
+local leads_back = { "nothing: it leads back to where the run began", function() end }
 
 local function restored(kept)
   if not worker_restore then return kept and kept.was end
@@ -231,12 +235,15 @@ step "Wait for the redeploy" {
 local maintenance = step "Run the maintenance" {
   id = "run-maintenance",
   keep = function() return db:maintenance_before() end,
-  run = function(kept) return db:run_maintenance { force = true, before = kept, settle = settle } end,
+  run = function(kept) return db:run_maintenance { force = true, before = kept } end,
   doc = "It is started once. When its answer is lost, Heroku's own record of the maintenance decides whether it began.",
+  undo = { "it cannot be taken back: wait until it is over", function(kept)
+    db:wait_maintenance { before = kept, however = true, timeout = maintenance_limit, settle = settle }
+  end },
 }
 
 step "Wait for the maintenance" {
-  run = function() return db:wait_maintenance { before = maintenance.kept, timeout = maintenance_limit } end,
+  run = function() return db:wait_maintenance { before = maintenance.kept, timeout = maintenance_limit, settle = unseen_limit } end,
 }
 
 step "All databases are online" (function()
@@ -252,6 +259,7 @@ step "Leave read-only mode" {
   run = function() return app:config { [read_only_var] = unset } end,
   verify = { read_only_var .. " is not set", function() return app:config_is { [read_only_var] = unset } end },
   note = function(_, result) return ("%s unset · v%s"):format(read_only_var, tostring(result.release)) end,
+  undo = leads_back,
   doc = "In the dashboard a red badge with \"-\" means that the variable was removed; a failure would be a red badge with \"x\".",
 }
 
@@ -269,6 +277,7 @@ step "Announce the end" {
   run = function()
     return page:complete(begun.result.json.id, end_text, { components = page_components, notify = notify })
   end,
+  undo = leads_back,
   doc = "Here and not at the end: from now on users are no longer affected.",
 }
 
@@ -280,6 +289,7 @@ step "Start the background worker" {
     app:scale { [worker_type] = kept.was }
     app:wait_for_dynos(worker_type, { timeout = dyno_limit })
   end,
+  undo = leads_back,
   verify = { worker_type .. " is scaled as it was", function(kept) return app:is_scaled { [worker_type] = kept.was } end },
   note = function(kept) return "0 → " .. shown(kept.was) end,
 }
@@ -296,6 +306,7 @@ step "Connect the follower" {
   id = "connect-follower",
   when = with_follower,
   run = function() return app:config { [offline_var] = unset } end,
+  undo = leads_back,
   verify = { offline_var .. " is not set", function() return app:config_is { [offline_var] = unset } end },
   note = function(_, result) return ("%s unset · v%s"):format(offline_var, tostring(result.release)) end,
 }

@@ -71,7 +71,10 @@ end
 ---@return table[]
 function describe.clocks(current)
   local list = {}
-  for i, clock in ipairs(current.clocks) do list[i] = { name = clock.name, budget_ms = clock.budget_ms } end
+  for i, clock in ipairs(current.clocks) do
+    local open = current.state.clocks[clock.name] -- by an earlier attempt: users have been affected all the time
+    list[i] = { name = clock.name, budget_ms = clock.budget_ms, at_ms = open and open.at_ms }
+  end
   return list
 end
 

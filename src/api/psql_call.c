@@ -11,6 +11,9 @@
 #include "vm/await.h"
 #include "vm/luaerr.h"
 
+/* Asking for an earlier transaction: a little longer than it is asked for again and again. */
+#define SETTLE_MS 40000
+
 /* ---- before the door ---- */
 
 /* As the door names it. */
@@ -60,9 +63,9 @@ static void read_check(lua_State *L, const PsqlCall *call) {
   if (verdict != PG_GUARD_READ) read_refuse(L, call->db, verdict, name);
 }
 
-/* BEGIN and COMMIT are ours: a second pair inside would part the change from its outcome. */
+/* BEGIN and COMMIT are ours: a second pair inside would part the change from its outcome, and so would PREPARE TRANSACTION. */
 static void change_check(lua_State *L, const PsqlCall *call) {
-  static const char *const control[] = {"begin", "start", "commit", "end", "rollback", "abort"};
+  static const char *const control[] = {"begin", "start", "commit", "end", "rollback", "abort", "prepare"};
   char name[PG_GUARD_NAME];
   for (int i = 0; i < call->job->nstatements && call->job->transaction; i++) {
     const char *sql = call->job->statements[i].sql;
@@ -78,13 +81,27 @@ static void change_check(lua_State *L, const PsqlCall *call) {
 
 /* ---- the door's callbacks ---- */
 
+/* In front of a COMMIT. `self` is the Run, which outlives the handles; the call may be gone. */
+static bool call_note(void *self, int number, const char *note, Err *err) { return effect_note(self, number, note, err); }
+
 static Op *call_start(lua_State *L, int args) {
   PsqlCall *call = lua_touserdata(L, args);
   const char *deadline = NULL;
   int64_t left = await_time_left(L, call->timeout_ms, &deadline);
   call->db->scope = task_scope(task_current(L));
+  int number = effect_current(L);
+  if (number > 0) call->job->noter = (PgNoter){call_note, run_of(L), number};
   return &pg_run(call->db->pg, call->job, left, deadline)->op;
 }
+
+/* The COMMIT was on its way when an earlier attempt ended. */
+static Op *call_settle(lua_State *L, int args, const char *note) {
+  PsqlCall *call = lua_touserdata(L, args);
+  call->db->scope = task_scope(task_current(L));
+  return &pg_settle_run(call->db->pg, call->job, note, SETTLE_MS, "asking what became of it")->op;
+}
+
+static const char *call_how(const Op *op) { return ((const PgOp *)op)->settled_by != NULL ? "record" : NULL; }
 
 /* What the server said besides: one event a line. */
 static void call_emit_notices(lua_State *L, const PsqlCall *call, const char *notices) {
@@ -217,7 +234,9 @@ static int call_push_change(lua_State *L, Op *op, int args) {
   const PsqlCall *call = lua_touserdata(L, args);
   PgOp *done = (PgOp *)op;
   call_emit_notices(L, call, done->notices);
-  if (call->shape == PSQL_EXECUTE) {
+  if (done->results == NULL) {
+    lua_createtable(L, 0, 1); /* settled long after: what it brought was lost with the process that made it */
+  } else if (call->shape == PSQL_EXECUTE) {
     push_result(L, &done->results[0]);
   } else {
     lua_Integer rows = 0;
@@ -232,7 +251,7 @@ static int call_push_change(lua_State *L, Op *op, int args) {
     lua_pushinteger(L, rows);
     lua_setfield(L, -2, "rows");
   }
-  for (int i = 0; i < call->job->nstatements; i++)
+  for (int i = 0; done->results != NULL && i < call->job->nstatements; i++)
     pg_rows_fini(&done->results[i].rows); /* as for a read */
   if (done->settled_by != NULL) push_field(L, "settled_by", done->settled_by);
   return 1;
@@ -252,6 +271,11 @@ static int call_effect(lua_State *L, PsqlCall *call, const char *verb, int optio
       .start = call_start,
   };
   spec.push = spec.kind == EFFECT_READ ? call_push_read : call_push_change;
+  if (spec.kind == EFFECT_CHANGE) {
+    spec.how = call_how;
+    spec.notes = call->job->transaction && !pg_job_acts(call->job);
+    spec.settle = call->job->transaction ? call_settle : NULL;
+  }
   return effect_call(L, &spec);
 }
 

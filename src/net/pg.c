@@ -74,18 +74,35 @@ bool pg_streaming(const Pg *pg) { return pg->stream != NULL && !pg_stream_is_dra
 
 const PgIdentity *pg_identity(const Pg *pg) { return pg->known ? &pg->identity : NULL; }
 
-PgOp *pg_run(Pg *pg, PgJob *job, int64_t timeout_ms, const char *deadline_name) {
+/* `settle` NULL: run the job; else find out what became of it. Its content is taken over. */
+static PgOp *pg_begin(Pg *pg, PgJob *job, PgSettle *settle, int64_t timeout_ms, const char *deadline_name) {
   PgOp *op = mem_alloc(sizeof *op);
   op_init(&op->op, pg->loop, &pg_op_class);
   op->job = pg_job_ref(job);
   op_arm(&op->op, timeout_ms, deadline_name);
   if (pg_busy(pg)) {
     op_fail_code(&op->op, ERR_BUSY, "the handle is in use");
+    if (settle != NULL) err_fini(&settle->lost);
     return op;
   }
   /* An operation that was given up while its server kept silent: its connection is of no use. */
   if (pg->chain != NULL) pg_chain_abandon(pg->chain, "given up");
-  pg_chain_start(pg, op);
+  pg_chain_start(pg, op, settle);
+  return op;
+}
+
+PgOp *pg_run(Pg *pg, PgJob *job, int64_t timeout_ms, const char *deadline_name) {
+  return pg_begin(pg, job, NULL, timeout_ms, deadline_name);
+}
+
+PgOp *pg_settle_run(Pg *pg, PgJob *job, const char *note, int64_t timeout_ms, const char *deadline_name) {
+  PgSettle settle = {0};
+  if (pg_settle_load(&settle, job, note)) return pg_begin(pg, job, &settle, timeout_ms, deadline_name);
+  PgOp *op = mem_alloc(sizeof *op);
+  op_init(&op->op, pg->loop, &pg_op_class);
+  op->job = pg_job_ref(job);
+  op_arm(&op->op, 0, NULL);
+  op_fail(&op->op, &settle.lost);
   return op;
 }
 

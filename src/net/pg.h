@@ -65,6 +65,14 @@ typedef struct PgStatement {
   int64_t expect; /* the number of rows it must affect or return; -1: any */
 } PgStatement;
 
+/* Told before the COMMIT of a change is sent: what its server has to be asked by, should the answer get lost together with this
+ * process (pg_settle_run). Returns true once that is kept; false and err: the transaction is rolled back and fails with err. */
+typedef struct PgNoter {
+  bool (*before_commit)(void *self, int number, const char *note, Err *err); /* NULL: nobody is told */
+  void *self;                                                                /* outlives every handle */
+  int number;
+} PgNoter;
+
 typedef struct PgJob {
   int refs;
   bool read;        /* BEGIN READ ONLY … COMMIT; else BEGIN … COMMIT */
@@ -77,6 +85,7 @@ typedef struct PgJob {
   int64_t limit_bytes;                           /* memory for rows; beyond it ERR_LIMIT; 0: none */
   int retry_times;                               /* further attempts after 55P03 (lock not available) */
   int64_t retry_every_ms;
+  PgNoter noter;
 } PgJob;
 
 /* A read in a transaction, no statements, one reference. */
@@ -87,6 +96,8 @@ PgStatement *pg_job_add(PgJob *job, const char *sql, int nparams);
 void pg_statement_set(PgStatement *statement, int i, const char *value);
 PgJob *pg_job_ref(PgJob *job);
 void pg_job_unref(PgJob *job); /* NULL is fine */
+/* Does it call a function that acts at once, so that a rollback does not take all of it back? (A change only.) */
+bool pg_job_acts(const PgJob *job);
 
 /* ---- the handle ---- */
 
@@ -115,7 +126,7 @@ typedef struct PgIdentity {
   char timeline[12];  /* eight hex digits */
   int in_recovery;    /* 0, 1; -1 unknown */
   int server_version; /* 150020; 0 unknown */
-  char epoch[40];     /* when the server's statistics were last reset: a crash does that */
+  char epoch[40];     /* when the server's statistics were last reset, in seconds: a crash does that */
   bool reads_control; /* pg_control_checkpoint may be asked */
 } PgIdentity;
 
@@ -141,7 +152,7 @@ typedef struct PgOp {
   char *notices;           /* the server's notices and warnings, one a line; NULL: none */
   char *channel, *payload; /* of a job with `listen`: what came; NULL: nothing did, in time */
   int notify_pid;
-  char *settled_by; /* how a COMMIT without an answer was decided ("pg_xact_status(742) = committed"); else NULL */
+  char *settled_by; /* how a COMMIT without an answer was decided ("pg_xact_status(742) = committed"), either way; else NULL */
   /* private */
   Pg *pg;
   struct PgChain *chain;
@@ -151,6 +162,11 @@ typedef struct PgOp {
  * settled; the caller holds one reference. A `listen` job without deadline_name succeeds, without a
  * channel, when timeout_ms passes. */
 PgOp *pg_run(Pg *pg, PgJob *job, int64_t timeout_ms, const char *deadline_name);
+
+/* What became of a change of which only the note is left: the job as it was, and what its PgNoter was told. Success: it was
+ * committed. Failure with settled_by: it was rolled back, all of it. Any other failure (ERR_UNKNOWN as a rule): that cannot be
+ * told. There are no results. Otherwise as pg_run. */
+PgOp *pg_settle_run(Pg *pg, PgJob *job, const char *note, int64_t timeout_ms, const char *deadline_name);
 
 /* ---- streams: rows in constant memory ---- */
 

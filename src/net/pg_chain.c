@@ -4,6 +4,7 @@
  *        ↑           ↑         ↑     ├→ lock not available: pause, script
  *        └ refused ──┘         │     ├→ died while idle: connect, script
  *                              │     └→ COMMIT unanswered: (connect → ask for the transaction)… → done
+ * With a note of an earlier process it begins where a COMMIT was not answered.
  * Whatever it waits for besides the script is `inner`, an Op of its own. */
 #include "net/pg_chain.h"
 
@@ -144,14 +145,19 @@ static bool chain_check_identity(PgChain *c, Err *err) {
 
 static void chain_settle_ask(PgChain *c);
 
+/* There is a connection. */
+static void chain_use(PgChain *c) {
+  if (c->settle.until_ms > 0)
+    chain_settle_ask(c);
+  else
+    chain_run(c);
+}
+
 static void chain_connected(PgChain *c) {
   Err err = {0};
   c->reused = false;
   if (chain_check_identity(c, &err)) {
-    if (c->settle.until_ms > 0)
-      chain_settle_ask(c);
-    else
-      chain_run(c);
+    chain_use(c);
     return;
   }
   chain_drop_connection(c);
@@ -183,6 +189,7 @@ static void on_connected(Op *op, void *arg) {
     chain_provide(c);
   } else if (c->settle.until_ms > 0) {
     err_fini(&err);
+    c->settle.in_progress = false;
     chain_settle_later(c);
   } else {
     if (c->pg->source.provide != NULL) pg_drop_conninfo(c->pg); /* the next attempt asks first */
@@ -208,12 +215,12 @@ static void chain_begin(PgChain *c) {
   if (c->pg->conn != NULL && !pg_conn_alive(c->pg->conn)) chain_drop_connection(c);
   c->reused = c->pg->conn != NULL;
   if (c->reused)
-    chain_run(c);
+    chain_use(c);
   else
     chain_connect(c);
 }
 
-static void on_retry_pause(Op *op, void *arg) {
+static void on_pause(Op *op, void *arg) {
   PgChain *c = arg;
   c->inner = NULL;
   op_unref(op);
@@ -289,7 +296,7 @@ static void on_script_done(void *arg, Err *err) {
     c->attempts++;
     err_fini(err);
     chain_end_script(c);
-    chain_wait(c, timer_start(c->pg->loop, job->retry_every_ms, 0, NULL), on_retry_pause);
+    chain_wait(c, timer_start(c->pg->loop, job->retry_every_ms, 0, NULL), on_pause);
   } else {
     chain_add_blockers(c, err);
     chain_end_script(c);
@@ -319,23 +326,13 @@ static void chain_run(PgChain *c) {
 
 /* ---- an unanswered COMMIT ---- */
 
-static void on_settle_pause(Op *op, void *arg) {
-  PgChain *c = arg;
-  c->inner = NULL;
-  op_unref(op);
-  if (c->pg->conn != NULL && !pg_conn_alive(c->pg->conn)) chain_drop_connection(c);
-  if (c->pg->conn != NULL)
-    chain_settle_ask(c);
-  else
-    chain_connect(c);
-}
-
 static void chain_settle_later(PgChain *c) {
   if (clock_mono_ms() < c->settle.until_ms) {
-    chain_wait(c, timer_start(c->pg->loop, PG_SETTLE_EVERY_MS, 0, NULL), on_settle_pause);
+    chain_wait(c, timer_start(c->pg->loop, PG_SETTLE_EVERY_MS, 0, NULL), on_pause);
     return;
   }
-  pg_settle_add(&c->settle, "the server could not be asked what became of it");
+  pg_settle_add(&c->settle, c->settle.in_progress ? "the transaction is still in progress on the server"
+                                                  : "the server could not be asked what became of it");
   chain_finish_unknown(c);
 }
 
@@ -349,8 +346,8 @@ static void chain_settled(PgChain *c, PgVerdict verdict) {
   } else {
     bool committed = verdict == VERDICT_COMMITTED;
     buf_printf(&how, "pg_xact_status(%s) = %s", c->settle.xid, committed ? "committed" : "aborted");
-    free(c->op->settled_by);
-    c->op->settled_by = buf_take(&how);
+    if (!op_settled(&c->op->op)) c->op->settled_by = buf_take(&how);
+    buf_fini(&how);
     c->op->op.sent = committed;
     if (!committed) {
       err_move(&err, &c->settle.lost);
@@ -396,8 +393,9 @@ static void on_commit_silent(Op *op, void *arg) {
   if (c->script != NULL && c->settle.until_ms == 0 && c->script->phase == PHASE_COMMIT) pg_script_give_up(c->script);
 }
 
-void pg_chain_start(Pg *pg, PgOp *op) {
+void pg_chain_start(Pg *pg, PgOp *op, PgSettle *settle) {
   PgChain *c = mem_alloc(sizeof *c);
+  if (settle != NULL) c->settle = *settle;
   c->pg = pg;
   c->op = op;
   op_ref(&op->op);

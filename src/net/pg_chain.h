@@ -22,8 +22,11 @@ typedef struct PgChain PgChain;
 /* Forget it, wiped (pg.c). */
 void pg_drop_conninfo(Pg *pg);
 
-/* Begin; `op` is armed. The chain holds a reference to it until it has settled it. */
-void pg_chain_start(Pg *pg, PgOp *op);
+struct PgSettle;
+
+/* Begin; `op` is armed. The chain holds a reference to it until it has settled it. `settle` (its content is taken over): the job
+ * is not run, but looked up; NULL: it is run. */
+void pg_chain_start(Pg *pg, PgOp *op, struct PgSettle *settle);
 /* The Op was asked to stop. */
 void pg_chain_cancel(PgChain *chain);
 /* Drop everything at once, the connection too: the Op fails if it has not settled. */
@@ -39,6 +42,9 @@ typedef struct PgSettle {
   char xid[24], lsn[24];
   PgIdentity at;    /* who was asked to commit */
   bool crashed;     /* the server that answers has crashed since */
+  bool later;       /* another process sent the COMMIT, perhaps long ago */
+  bool acts;        /* a rollback did not take back all of it */
+  bool in_progress; /* … was the last answer */
   int64_t until_ms; /* give up then; 0: nothing to settle */
   Err lost;         /* what is said when it cannot be decided */
 } PgSettle;
@@ -48,6 +54,8 @@ typedef enum PgVerdict { VERDICT_COMMITTED, VERDICT_ABORTED, VERDICT_WAIT, VERDI
 #define PG_SETTLE_MS 30000
 #define PG_SETTLE_EVERY_MS 250
 
+/* From a note. False: it cannot be looked up, and `lost` says why. */
+bool pg_settle_load(PgSettle *settle, const PgJob *job, const char *note);
 /* May this server answer for that transaction? VERDICT_WAIT: not now; VERDICT_COMMITTED: ask it. */
 PgVerdict pg_settle_fits(PgSettle *settle, const PgIdentity *now);
 PgJob *pg_settle_job(const PgSettle *settle, const PgIdentity *now);

@@ -128,13 +128,14 @@ static void on_identity_lost(void *arg) {
 
 static const PgConnUser identity_user = {on_identity, on_identity_lost, NULL};
 
-/* The last two are for pg_settle; that they work here is why they may be relied on inside a change. */
+/* The last two are for pg_settle; that they work here is why they may be relied on inside a change. The time as a number: its
+ * text depends on DateStyle and TimeZone, and another process may compare it. */
 #define ASK_ROLE                                                                                                                 \
   "select pg_catalog.pg_is_in_recovery(), case when pg_catalog.pg_is_in_recovery() then null else "                              \
   "pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end, "                                   \
   "pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute') and "                                          \
   "pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute'), "                                         \
-  "pg_catalog.pg_stat_get_bgwriter_stat_reset_time(), "                                                                          \
+  "pg_catalog.date_part('epoch', pg_catalog.pg_stat_get_bgwriter_stat_reset_time())::pg_catalog.numeric, "                       \
   "case when pg_catalog.pg_is_in_recovery() then null else pg_catalog.pg_current_wal_insert_lsn() end"
 #define ASK_SYSTEM                                                                                                               \
   "select s.system_identifier, pg_catalog.lpad(pg_catalog.upper(pg_catalog.to_hex(c.timeline_id)), 8, '0') from "                \

@@ -1,6 +1,6 @@
 /* pg_script: see pg_script.h.
  *
- *   transaction      BEGIN [; SET LOCAL …] → statement… → [transaction id] → COMMIT
+ *   transaction      BEGIN [; SET LOCAL …] → statement… → [transaction id → the noter] → COMMIT
  *   no transaction   [SET …] → statement → [RESET …]
  *   an error         ROLLBACK, then done with the first error
  *
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "net/pg_guard.h"
+#include "net/pg_note.h"
 
 static void script_send(PgScript *s);
 
@@ -56,6 +57,33 @@ static PgPhase phase_next(PgScript *s) {
   }
 }
 
+/* From here on it can happen without this process. */
+static bool script_note(PgScript *s) {
+  const PgNoter *noter = &s->job->noter;
+  const PgIdentity *id = &s->conn->identity;
+  if (!script_is_change(s) || noter->before_commit == NULL) return true;
+  PgNote note = {0};
+  Buf text = {0};
+  memcpy(note.xid, s->xid, sizeof note.xid);
+  memcpy(note.lsn, s->lsn, sizeof note.lsn);
+  memcpy(note.timeline, id->timeline, sizeof note.timeline);
+  memcpy(note.epoch, id->epoch, sizeof note.epoch);
+  memcpy(note.system, id->system_identifier, sizeof note.system);
+  pg_note_write(&note, &text);
+  bool kept = noter->before_commit(noter->self, noter->number, buf_str(&text), &s->err);
+  if (!kept && s->err.code == ERR_NONE) err_set(&s->err, ERR_INTERNAL, "what the COMMIT is to be looked up by could not be kept");
+  buf_fini(&text);
+  return kept;
+}
+
+/* What follows when all is well so far; a COMMIT only when that may be. */
+static PgPhase script_next(PgScript *s) {
+  PgPhase next = phase_next(s);
+  if (next != PHASE_COMMIT || script_note(s)) return next;
+  script_mark_sent(s, false);
+  return phase_after_failure(s);
+}
+
 static void script_go_on(PgScript *s) {
   /* Between a cancel and its arrival nothing new is sent, or it might hit that. */
   if (s->cancel_work != NULL) {
@@ -66,7 +94,7 @@ static void script_go_on(PgScript *s) {
     err_set(&s->err, ERR_CANCELLED, "stopped before the end of the transaction, which was rolled back");
   if (s->cancelling && s->job->listen && s->err.code == ERR_NONE) err_set(&s->err, ERR_CANCELLED, "stopped while listening");
   if (s->err.code != ERR_NONE) script_mark_sent(s, false); /* the server has answered */
-  s->phase = s->err.code != ERR_NONE ? phase_after_failure(s) : phase_next(s);
+  s->phase = s->err.code != ERR_NONE ? phase_after_failure(s) : script_next(s);
   if (s->phase == PHASE_DONE)
     script_finish(s);
   else
@@ -325,9 +353,16 @@ void pg_script_resume(PgScript *s) {
 
 /* ---- life ---- */
 
+bool pg_job_acts(const PgJob *job) {
+  char name[PG_GUARD_NAME];
+  bool acts = false;
+  for (int i = 0; i < job->nstatements && !job->read && !acts; i++)
+    acts = pg_guard_acts(job->statements[i].sql, strlen(job->statements[i].sql), name);
+  return acts;
+}
+
 PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEvents *events, void *arg) {
   PgScript *s = mem_alloc(sizeof *s);
-  char name[PG_GUARD_NAME];
   s->conn = conn;
   s->job = pg_job_ref(job);
   s->owner = owner;
@@ -335,8 +370,7 @@ PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEve
   s->arg = arg;
   s->results = mem_alloc((size_t)job->nstatements * sizeof *s->results);
   s->in_transaction = job->transaction && !job->listen;
-  for (int i = 0; i < job->nstatements && !job->read && !s->acts; i++)
-    s->acts = pg_guard_acts(job->statements[i].sql, strlen(job->statements[i].sql), name);
+  s->acts = pg_job_acts(job);
   buf_clear(&conn->notices);
   pg_conn_use(conn, &script_user, s);
   script_send(s);

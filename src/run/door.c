@@ -10,8 +10,8 @@ struct Door {
   Scope *scopes, *outside;
   Record *records; /* in the order of their making */
   size_t count, cap;
-  json_t *index;   /* branch → array of positions in records, by order */
-  int effects;
+  json_t *index; /* branch → array of positions in records, by order */
+  int effects, starting;
 };
 
 Door *door_new(void) {
@@ -25,6 +25,7 @@ static void door_clear_record(Record *record) {
   free(record->branch);
   free(record->show);
   free(record->target);
+  free(record->note);
   json_decref(record->result);
 }
 
@@ -38,7 +39,8 @@ void door_free(Door *door) {
     free(scope->phase);
     free(scope);
   }
-  for (size_t i = 0; i < door->count; i++) door_clear_record(&door->records[i]);
+  for (size_t i = 0; i < door->count; i++)
+    door_clear_record(&door->records[i]);
   free(door->records);
   json_decref(door->index);
   free(door);
@@ -75,8 +77,10 @@ static Record *door_put(Door *door, const char *branch, int order, const char *t
     positions = json_array();
     json_object_set_new(door->index, branch, positions);
   }
-  while (json_array_size(positions) >= (size_t)order) json_array_remove(positions, json_array_size(positions) - 1);
-  while (json_array_size(positions) + 1 < (size_t)order) json_array_append_new(positions, json_null());
+  while (json_array_size(positions) >= (size_t)order)
+    json_array_remove(positions, json_array_size(positions) - 1);
+  while (json_array_size(positions) + 1 < (size_t)order)
+    json_array_append_new(positions, json_null());
   if (door->count == door->cap) {
     door->cap = door->cap > 0 ? door->cap * 2 : 32;
     door->records = mem_realloc(door->records, door->cap * sizeof(Record));
@@ -92,6 +96,26 @@ Record *door_record(Door *door, const char *branch, int order, const char *targe
   record->effect = ++door->effects;
   return record;
 }
+
+/* The newest with that number, when it still stands for its branch and order. */
+static Record *door_by_effect(Door *door, int effect) {
+  for (size_t i = door->count; i > 0; i--) {
+    Record *record = &door->records[i - 1];
+    if (record->effect == effect) return door_position(door, record->branch, record->order) == i - 1 ? record : NULL;
+  }
+  return NULL;
+}
+
+const Record *door_note(Door *door, int effect, const char *note) {
+  Record *record = effect > 0 ? door_by_effect(door, effect) : NULL;
+  if (record == NULL || record->outcome != OUTCOME_PENDING) return NULL;
+  free(record->note);
+  record->note = mem_strdup(note);
+  return record;
+}
+
+void door_set_starting(Door *door, int effect) { door->starting = effect; }
+int door_starting(const Door *door) { return door->starting; }
 
 static bool door_below(const char *branch, const char *prefix) {
   size_t len = strlen(prefix);
@@ -142,7 +166,11 @@ static void door_load_event(Door *door, EventType type, json_t *event) {
   int effect = (int)json_integer_value(json_object_get(event, "effect"));
   if (effect > door->effects) door->effects = effect;
   if (type == EVENT_EFFECT_INTENT && order > 0) {
-    door_put(door, branch, order, door_text(event, "target"), door_text(event, "show"))->effect = effect;
+    Record *record = door_put(door, branch, order, door_text(event, "target"), door_text(event, "show"));
+    record->effect = effect;
+    record->notes = json_is_true(json_object_get(event, "notes"));
+  } else if (type == EVENT_EFFECT_NOTED) {
+    door_note(door, effect, door_text(event, "note"));
   } else if (type == EVENT_EFFECT_OUTCOME && order > 0) {
     Record *record = door_find(door, branch, order);
     if (record == NULL) return;

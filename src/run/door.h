@@ -33,6 +33,8 @@ typedef struct Record {
   int order, effect;
   Outcome outcome;
   bool forgotten;
+  bool notes;     /* it cannot have taken effect without a note */
+  char *note;     /* what its driver noted before that; NULL: nothing (yet) */
   json_t *result; /* owned; NULL when none */
 } Record;
 
@@ -48,9 +50,14 @@ Scope *door_default_scope(Door *door);
 
 /* The record of one change, or NULL. Borrowed; valid until the next door_record. */
 Record *door_find(Door *door, const char *branch, int order);
-/* Make the record of a change, replacing a former one of the same branch and order and dropping what came after it. Returns it, with
- * a fresh effect number and OUTCOME_PENDING. */
+/* Make the record of a change, replacing a former one of the same branch and order and dropping what came after it. Returns it,
+ * with a fresh effect number and OUTCOME_PENDING. */
 Record *door_record(Door *door, const char *branch, int order, const char *target, const char *show);
+/* Keep the note of a change that is on its way: its record, or NULL when the change is not on its way (any more). */
+const Record *door_note(Door *door, int effect, const char *note);
+/* The change that is just being started; 0: none. */
+void door_set_starting(Door *door, int effect);
+int door_starting(const Door *door);
 void door_forget(Door *door, const char *prefix);
 /* Every change below prefix whose outcome is not known, in order: calls fn for each. */
 void door_unknowns(Door *door, const char *prefix, void (*fn)(const Record *record, void *arg), void *arg);

@@ -1,7 +1,7 @@
 /* effect: see effect.h.
  *
- * A call is a small machine of continuations: gate → (replay | asked) → intent → operation → outcome → (resolve → again).
- * Its state is an EffectCall userdata on the Lua stack, so that nothing leaks when an error unwinds. */
+ * A call is a small machine of continuations: gate → (replay | settled | asked) → intent → operation → outcome → (resolve →
+ * again). Its state is an EffectCall userdata on the Lua stack, so that nothing leaks when an error unwinds. */
 #include "run/effect.h"
 
 #include <lauxlib.h>
@@ -177,9 +177,27 @@ static int effect_done(lua_State *L, EffectCall *call, const char *how) {
   return 1;
 }
 
-static int effect_fail(lua_State *L, EffectCall *call, Outcome outcome) {
-  effect_conclude(L, call, outcome, NULL, NULL);
+static int effect_fail(lua_State *L, EffectCall *call, Outcome outcome, const char *how) {
+  effect_conclude(L, call, outcome, NULL, how);
   return luaerr_raise(L, &call->err);
+}
+
+/* It happened. */
+static int effect_succeed(lua_State *L, EffectCall *call, Op *op, const char *how) {
+  int n = call->spec.push(L, op, call->spec.args);
+  if (n != 1 || !lua_istable(L, -1)) return luaL_error(L, "%s: a change returns one table", call->verb);
+  return effect_done(L, call, how);
+}
+
+static const char *effect_how(const EffectCall *call, const Op *op) { return call->spec.how != NULL ? call->spec.how(op) : NULL; }
+
+static void effect_add_detail(EffectCall *call, const Err *seen) {
+  Buf detail = {0};
+  const char *parts[] = {call->err.detail, seen->message, seen->detail};
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+    if (parts[i] != NULL && parts[i][0] != '\0') buf_printf(&detail, "%s%s", detail.len > 0 ? "\n" : "", parts[i]);
+  if (detail.len > 0) err_set_detail(&call->err, buf_str(&detail));
+  buf_fini(&detail);
 }
 
 /* "Unknown" as an error of its own; what was seen becomes its detail. */
@@ -196,7 +214,7 @@ static void effect_make_unknown(EffectCall *call) {
 
 static int effect_unknown(lua_State *L, EffectCall *call) {
   effect_make_unknown(call);
-  return effect_fail(L, call, OUTCOME_UNKNOWN);
+  return effect_fail(L, call, OUTCOME_UNKNOWN, NULL);
 }
 
 /* ---- an unknown outcome: the service's own record decides --------------------------------------------------------------- */
@@ -226,7 +244,7 @@ static int k_resolved(lua_State *L, int status, lua_KContext at) {
   if (!answered) {
     Err err = {0};
     luaerr_get(L, -1, &err);
-    err_set_detail(&call->err, err.message);
+    effect_add_detail(call, &err);
     err_fini(&err);
   }
   return effect_unknown(L, call);
@@ -234,7 +252,8 @@ static int k_resolved(lua_State *L, int status, lua_KContext at) {
 
 static int effect_resolve(lua_State *L, EffectCall *call, int at) {
   if (args_push(L, call->spec.options, "resolve") != LUA_TFUNCTION) {
-    if (call->spec.repeatable && call->sends < 2 && task_cancelled(task_current(L)) == ERR_NONE) return effect_let_out(L, call, at);
+    if (call->spec.repeatable && call->sends < 2 && task_cancelled(task_current(L)) == ERR_NONE)
+      return effect_let_out(L, call, at);
     return effect_unknown(L, call);
   }
   /* Also when the operator has just pressed Ctrl-C: what became of a change must be known if it can be. */
@@ -249,17 +268,14 @@ static int k_changed(lua_State *L, int status, lua_KContext at) {
   (void)status;
   EffectCall *call = effect_at(L, at);
   Op *op = await_settled(L);
-  if (op->err.code == ERR_NONE) {
-    int n = call->spec.push(L, op, call->spec.args);
-    if (n != 1 || !lua_istable(L, -1)) return luaL_error(L, "%s: a change returns one table", call->verb);
-    return effect_done(L, call, NULL);
-  }
+  const char *how = effect_how(call, op);
+  if (op->err.code == ERR_NONE) return effect_succeed(L, call, op, how);
   err_move(&call->err, &op->err);
   if (call->err.target == NULL) err_set_target(&call->err, call->target);
   ErrCode code = call->err.code;
   bool stopped = code == ERR_TIMEOUT || code == ERR_INTERRUPTED || code == ERR_CANCELLED;
   if (code == ERR_UNKNOWN || (op->sent && stopped)) return effect_resolve(L, call, (int)at);
-  return effect_fail(L, call, OUTCOME_FAILED);
+  return effect_fail(L, call, OUTCOME_FAILED, how);
 }
 
 /* ---- letting a change out ------------------------------------------------------------------------------------------------ */
@@ -270,9 +286,28 @@ static int effect_let_out(lua_State *L, EffectCall *call, int at) {
   Record *record = door_record(run->door, call->scope->branch, call->order, call->target, call->show);
   call->effect = record->effect;
   call->sends++;
+  record->notes = call->spec.notes;
   call->started_ms = clock_mono_ms();
-  effect_emit(L, EVENT_EFFECT_INTENT, effect_body(call)); /* raises when it is not on disk: then nothing is let out */
-  return await_op(L, call->spec.start(L, call->spec.args), at, k_changed);
+  json_t *body = effect_body(call);
+  if (call->spec.notes) json_object_set_new(body, "notes", json_true());
+  effect_emit(L, EVENT_EFFECT_INTENT, body); /* raises when it is not on disk: then nothing is let out */
+  door_set_starting(run->door, call->effect);
+  Op *op = call->spec.start(L, call->spec.args);
+  door_set_starting(run->door, 0);
+  return await_op(L, op, at, k_changed);
+}
+
+int effect_current(lua_State *L) { return door_starting(run_of(L)->door); }
+
+bool effect_note(Run *run, int effect, const char *note, Err *err) {
+  const Record *record = door_note(run->door, effect, note);
+  if (record == NULL) return err_set(err, ERR_INTERNAL, "change %d is not on its way any more", effect);
+  json_t *body = json_object();
+  json_object_set_new(body, "effect", json_integer(effect));
+  effect_set(body, "branch", record->branch);
+  json_object_set_new(body, "order", json_integer(record->order));
+  effect_set(body, "note", note);
+  return stream_emit(run->stream, EVENT_EFFECT_NOTED, body, err);
 }
 
 static int k_asked(lua_State *L, int status, lua_KContext at) {
@@ -326,6 +361,34 @@ static int effect_replay(lua_State *L, EffectCall *call, const Record *record) {
   return 1;
 }
 
+/* The earlier one did not happen, as `how` says: it is closed, and made anew. */
+static int effect_again(lua_State *L, EffectCall *call, int at, const char *how) {
+  if (call->err.target == NULL) err_set_target(&call->err, call->target);
+  effect_conclude(L, call, OUTCOME_FAILED, NULL, how);
+  await_begin(L, call->verb); /* unless the operator has had enough meanwhile */
+  return effect_gate(L, call, at);
+}
+
+static int k_settled(lua_State *L, int status, lua_KContext at) {
+  (void)status;
+  EffectCall *call = effect_at(L, at);
+  Op *op = await_settled(L);
+  effect_shield(L, call, false);
+  const char *how = effect_how(call, op);
+  if (op->err.code == ERR_NONE) return effect_succeed(L, call, op, how != NULL ? how : "record");
+  if (how == NULL) {
+    effect_add_detail(call, &op->err);
+    return effect_resolve(L, call, (int)at);
+  }
+  err_move(&call->err, &op->err);
+  return effect_again(L, call, (int)at, how);
+}
+
+static int effect_settle(lua_State *L, EffectCall *call, int at, const char *note) {
+  effect_shield(L, call, true);
+  return await_op(L, call->spec.settle(L, call->spec.args, note), at, k_settled);
+}
+
 static int effect_from_record(lua_State *L, EffectCall *call, const Record *record, int at) {
   bool same = strcmp(record->show, call->show) == 0 && strcmp(record->target, call->target) == 0;
   if (record->outcome == OUTCOME_FAILED) return effect_gate(L, call, at);
@@ -337,7 +400,11 @@ static int effect_from_record(lua_State *L, EffectCall *call, const Record *reco
   call->started_ms = clock_mono_ms();
   err_set(&call->err, ERR_UNKNOWN, "%s was begun in an earlier attempt, and its outcome was not recorded", call->show);
   err_set_target(&call->err, call->target);
-  return effect_resolve(L, call, at);
+  if (record->note != NULL)
+    return call->spec.settle != NULL ? effect_settle(L, call, at, record->note) : effect_resolve(L, call, at);
+  if (!record->notes) return effect_resolve(L, call, at);
+  err_set(&call->err, ERR_INTERRUPTED, "an earlier attempt was cut off before %s could take effect", call->show);
+  return effect_again(L, call, at, "journal");
 }
 
 static int effect_change(lua_State *L, EffectCall *call, int at) {

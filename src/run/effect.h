@@ -6,7 +6,8 @@
  *   3. in a resumed or repeated step answers from the journal what had been completed,
  *   4. asks the operator where that is due (--step),
  *   5. writes the intent, and only when it is on disk lets the operation start,
- *   6. waits, writes the outcome (ok, failed, unknown), asks the service's record when it is unknown,
+ *   6. waits, writes the outcome (ok, failed, unknown), asks the service's record when it is unknown: by the note that the driver
+ *      made before the point of no return, also in a resumed run,
  *   7. returns the result or raises.
  * A primitive does none of this by itself. */
 #ifndef PGSH_RUN_EFFECT_H
@@ -16,6 +17,8 @@
 
 #include "loop/op.h"
 #include "run/guard.h"
+
+struct Run;
 
 typedef enum EffectKind { EFFECT_READ, EFFECT_CHANGE } EffectKind;
 
@@ -33,6 +36,17 @@ typedef struct EffectSpec {
   /* Push what the script gets from an Op that succeeded. A read may push any number of values and returns the count. A change
    * pushes exactly one table that JSON can hold: it is journaled as the effect's result and given back by a replay. */
   int (*push)(lua_State *L, Op *op, int args);
+
+  /* ---- a change whose outcome the service's own record can tell; each may be NULL ---- */
+  /* It writes a note (effect_note) before it can take effect: when this process dies without one, it did not happen, and a
+   * resumed run lets it out again. */
+  bool notes;
+  /* In a later attempt or process: ask what became of the one that left this note. Raises nothing; the Op as of start. Success:
+   * it happened (push is called with this Op); failure with `how`: it did not; any other failure: that cannot be told. */
+  Op *(*settle)(lua_State *L, int args, const char *note);
+  /* How the outcome of a settled Op was found out when the answer was lost ("record"), success or failure; NULL: it was answered.
+   */
+  const char *(*how)(const Op *op);
 } EffectSpec;
 
 /* `resolve` (options): a function of reads, called when the outcome is unknown, now or at a resume. Returns true and
@@ -41,5 +55,11 @@ typedef struct EffectSpec {
  * Outcome of a failed Op: unknown when op->err.code is ERR_UNKNOWN, or when op->sent is set and the error is a timeout or a
  * cancel; else failed. A driver clears op->sent once it knows that the far side did nothing. */
 int effect_call(lua_State *L, const EffectSpec *spec);
+
+/* In start: the number of the change that is being let out; 0 for a read. */
+int effect_current(lua_State *L);
+/* From the loop, not from Lua: journal what the change's driver has to remember before the point of no return. When it returns
+ * true the note is on disk. False and err: the driver must not go on. Never a secret. */
+bool effect_note(struct Run *run, int effect, const char *note, Err *err);
 
 #endif

@@ -146,7 +146,8 @@ describe("heroku-primary", function()
 
   it("begins at the time that is given", function()
     -- Everything is due at --start-at: the worker five minutes before it, which is in the past.
-    local process = box:start { FILE, "--app", lab.app, "--yes", "--confirm", "disable-job", "--confirm", "enable-job", "--start-at", "+2s" }
+    local process = box:start { FILE, "--app", lab.app, "--yes", "--confirm", "disable-job", "--confirm", "enable-job",
+      "--start-at", "+2s" }
     process:expect("Announce the start", 10)
     assert.same({ "scale background_worker=0" }, lab:changes())
     succeeds(process:wait())

@@ -4,13 +4,15 @@
 --   proxy:mode "cut_after"    the next COMMIT reaches the server, its answer does not come back
 --   proxy:mode "cut_before"   the next COMMIT does not reach the server
 --   proxy:mode "mute"         from the next COMMIT on nothing comes back, the line stays up
+--   proxy:mode "hold"         the next COMMIT does not reach the server, the line stays up as long as the client does
+--   proxy:mode "strand"       as hold, and the server never learns that the client has gone
 --   proxy:mode "refuse_after" as cut_after, and no connection is accepted afterwards
 --   proxy:stop()
 local socket = require "socket"
 
 local function serve(port, upstream, control)
   local listener = assert(socket.bind("127.0.0.1", port))
-  local peers, muted, refusing = {}, {}, false
+  local peers, muted, stranded, refusing = {}, {}, {}, false
 
   local function mode()
     local file = io.open(control)
@@ -27,7 +29,9 @@ local function serve(port, upstream, control)
     local other = peers[one]
     peers[one] = nil
     one:close()
-    if other then
+    if stranded[one] then
+      peers[other] = nil
+    elseif other then
       peers[other] = nil
       other:close()
     end
@@ -43,6 +47,11 @@ local function serve(port, upstream, control)
       local now = mode()
       if now ~= "pass" then reset() end
       if now == "cut_before" then return close(from) end
+      if now == "hold" then return end
+      if now == "strand" then
+        stranded[from] = to -- which keeps it open
+        return
+      end
       if now == "mute" then muted[to] = true end
       if now == "cut_after" or now == "refuse_after" then
         to:settimeout(5)

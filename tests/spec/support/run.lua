@@ -37,11 +37,22 @@ function run.shell(command)
   return (text:gsub("\n$", ""))
 end
 
--- A directory with home and state, gone with box:remove().
+-- Environment for a process that is killed at its N-th write to the journal (support/crash.c): "before", "torn", "after".
+-- Without a number nothing is killed, and the writes are counted in the file `count`.
+local shim
+function run.crash(number, how, count)
+  if not shim then
+    shim = os.tmpname() .. ".so"
+    assert(os.execute(("cc -shared -fPIC -O1 -o %s tests/spec/support/crash.c -ldl"):format(quote(shim))))
+  end
+  return { LD_PRELOAD = shim, CRASH_AT = number or 0, CRASH_HOW = how, CRASH_COUNT = count }
+end
+
+-- A directory with home and state, gone with box:remove(), and with it what still runs.
 function run.box(env)
   local dir = run.shell "mktemp -d"
   os.execute(("mkdir -p %s/home %s/state %s/out"):format(dir, dir, dir))
-  local self = setmetatable({ dir = dir, count = 0, env = {
+  local self = setmetatable({ dir = dir, count = 0, processes = {}, env = {
     PATH = os.getenv "PATH", HOME = dir .. "/home", XDG_STATE_HOME = dir .. "/state", LANG = "C.UTF-8", PWD = run.shell "pwd",
   } }, Box)
   for name, value in pairs(env or {}) do self.env[name] = value end
@@ -49,6 +60,9 @@ function run.box(env)
 end
 
 function Box:remove()
+  for _, process in ipairs(self.processes) do
+    if process.pipe and process:alive() then process:signal "KILL" end
+  end
   os.execute("rm -rf " .. quote(self.dir))
 end
 
@@ -84,6 +98,7 @@ function Box:start(arguments, options)
   local out = ("%s/out/%d"):format(self.dir, self.count)
   local pipe = assert(io.popen(("echo $$ >%s.pid; %s"):format(out, command(self, arguments, options or {}, out)), "r"))
   local process = setmetatable({ out = out, pipe = pipe }, Process)
+  self.processes[#self.processes + 1] = process
   repeat
     process.pid = tonumber(read_file(out .. ".pid"))
     if not process.pid then socket.sleep(0.002) end
@@ -130,6 +145,7 @@ function Process:wait(seconds)
     socket.sleep(0.003)
   end
   local _, how, code = self.pipe:close()
+  self.pipe = nil
   return { exit = how == "signal" and 128 + code or code, stdout = self:stdout(), stderr = self:stderr() }
 end
 
