@@ -98,8 +98,8 @@ function run.start(invocation)
     sha256 = current.sha256, params = current.params:values(), user = host.user, host = host.hostname, pid = host.pid,
     version = host.version, journal_version = 1, start_at = current.start_at,
   })
-  emit_facts(current)
   emit_shape(current)
+  emit_facts(current)
   selection.record(current)
   lock(current)
   check_answers(current)
@@ -132,8 +132,8 @@ function run.reopen(invocation)
     host = host.hostname, pid = host.pid, start_at = current.start_at,
   })
   current.facts = facts
-  emit_facts(current)
   local present = emit_shape(current)
+  emit_facts(current)
   current.changes_of_file = describe.differences(former, present, current.state.done)
   if #current.changes_of_file > 0 then current:emit("run.changed", { changes = current.changes_of_file }) end
   return lock(current)
