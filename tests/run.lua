@@ -11,6 +11,6 @@ if #specs == 0 then specs[1] = "tests/spec" end
 local command = { [0] = "tests/run.lua", "--output=tests/report.lua", "--pattern=_spec%.lua$", "--no-auto-insulate" }
 if host.getenv "BUSTED_FILTER" then command[#command + 1] = "--filter=" .. host.getenv "BUSTED_FILTER" end
 for _, spec in ipairs(specs) do command[#command + 1] = spec end
-arg = command
+_G.arg = command -- luacheck: ignore
 
 require "busted.runner" { standalone = false }

@@ -19,7 +19,8 @@ local function median(values)
 end
 
 local function row(what, ours, unit, name, theirs, goal)
-  print(("  %-34s pgsh %9.2f %s   %-22s %9.2f %s   ratio %6.2f   goal %s"):format(what, ours, unit, name, theirs, unit, ours / theirs, goal))
+  local line = "  %-34s pgsh %9.2f %s   %-22s %9.2f %s   ratio %6.3f   goal %s"
+  print(line:format(what, ours, unit, name, theirs, unit, ours / theirs, goal))
 end
 
 -- Start-up: what every call pays.
