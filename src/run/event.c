@@ -47,7 +47,8 @@ void stream_add_view(Stream *stream, EventView view, void *self) {
 
 void stream_add_first(Stream *stream, EventView view, void *self) {
   stream_add_view(stream, view, self);
-  for (size_t i = stream->count - 1; i > 0; i--) stream->views[i] = stream->views[i - 1];
+  for (size_t i = stream->count - 1; i > 0; i--)
+    stream->views[i] = stream->views[i - 1];
   stream->views[0].view = view;
   stream->views[0].self = self;
 }
@@ -111,7 +112,8 @@ EventDurability event_durability(EventType type) { return event_rows[type].durab
 
 EventType event_by_name(const char *name) {
   int type = 0;
-  while (type < EVENT_COUNT && strcmp(event_rows[type].name, name) != 0) type++;
+  while (type < EVENT_COUNT && strcmp(event_rows[type].name, name) != 0)
+    type++;
   return (EventType)type;
 }
 

@@ -34,7 +34,8 @@ void stream_free(Stream *stream);
 void stream_add_view(Stream *stream, EventView view, void *self);
 /* The journal, once its run has begun: before every other view, so that nothing is shown that is not yet on disk. */
 void stream_add_first(Stream *stream, EventView view, void *self);
-/* Emit; takes over `body` (an object, or NULL for none). False when a view of a SYNCED event failed: the caller must then not go on. */
+/* Emit; takes over `body` (an object, or NULL for none). False when a view of a SYNCED event failed: the caller must then not go
+ * on. */
 bool stream_emit(Stream *stream, EventType type, json_t *body, Err *err);
 
 /* The last number given; a resumed run goes on counting. */

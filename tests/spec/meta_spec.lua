@@ -1,0 +1,52 @@
+-- The reference (lua/meta) and the code say the same: what a module has is documented, what is documented is there.
+local host = require "pgsh.host"
+
+local MODULES = { "file", "gzip", "hash", "http", "json", "psql", "secret", "sh", "host" }
+
+local function text_of(name)
+  return assert(host.embedded("meta/" .. name .. ".lua"), "no reference of " .. name)
+end
+
+-- Names documented as functions or fields of a local table called like the module.
+local function documented(name)
+  local names = {}
+  for found in text_of(name):gmatch("\nfunction " .. name .. "[.:]([%w_]+)") do names[found] = true end
+  for found in text_of(name):gmatch("\n%-%-%-@field ([%w_]+)") do names[found] = true end
+  for found in text_of(name):gmatch("\n" .. name .. "%.([%w_]+) =") do names[found] = true end
+  return names
+end
+
+describe("the reference", function()
+  for _, name in ipairs(MODULES) do
+    it("of " .. name .. " names everything it has", function()
+      local known = documented(name)
+      for key in pairs(require("pgsh." .. name)) do
+        if type(key) == "string" and not key:find "^__" then assert.truthy(known[key], name .. "." .. key .. " is not documented") end
+      end
+    end)
+
+    it("of " .. name .. " names nothing it has not", function()
+      local module = require("pgsh." .. name)
+      for key in text_of(name):gmatch("\nfunction " .. name .. "%.([%w_]+)") do
+        assert.truthy(module[key], name .. "." .. key .. " is documented and missing")
+      end
+    end)
+  end
+
+  for metatable, name in pairs { ["pgsh.Psql"] = "psql", ["pgsh.Http"] = "http", ["pgsh.Task"] = "host" } do
+    it("of " .. metatable .. " names every method", function()
+      local _ = require("pgsh." .. name)
+      local methods = assert(debug.getregistry()[metatable], metatable).__index
+      assert.is_table(methods)
+      for key in pairs(methods) do
+        assert.truthy(text_of(name):find("\nfunction %w+:" .. key .. "%("), metatable .. ":" .. key .. " is not documented")
+      end
+    end)
+  end
+
+  it("of every error code has a kind, an exit status and a text", function()
+    for code, row in pairs(host.errors) do
+      assert.truthy(row.kind ~= "" and row.text ~= "" and row.exit > 0, code)
+    end
+  end)
+end)
