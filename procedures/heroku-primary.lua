@@ -37,9 +37,12 @@ local announce_text = param.text {
 local start_text = param.text {
   "start-message", "message when it begins", default = "Scheduled maintenance on our database is starting.\n\n{effect}",
 }
-local end_text = param.text { "end-message", "message when users are no longer affected", default = "Scheduled maintenance finished successfully." }
+local end_text = param.text {
+  "end-message", "message when users are no longer affected", default = "Scheduled maintenance finished successfully.",
+}
 local abort_text = param.text {
-  "abort-message", "message when the maintenance is taken back", default = "Scheduled maintenance on our database was called off. {site} works as usual.",
+  "abort-message", "message when the maintenance is taken back",
+  default = "Scheduled maintenance on our database was called off. {site} works as usual.",
 }
 
 local redeploy_limit = param.duration { "redeploy-timeout", "longest wait for a redeploy", default = "10m" }
@@ -138,6 +141,7 @@ preflight "The status page" {
   when = with_page,
   run = function()
     if (announce_from == nil) ~= (announce_to == nil) then problem "--announce-from and --announce-to go together" end
+    if announce_from and announce_to and announce_to <= announce_from then problem "--announce-to must be later than --announce-from" end
     for _, incident in ipairs(page:find(title)) do
       if incident.status ~= "scheduled" then problem("\"%s\" is %s on the status page already: %s", title, incident.status, incident.id) end
     end

@@ -7,6 +7,7 @@ local http = require "pgsh.http"
 local json = require "pgsh.json"
 local secret = require "pgsh.secret"
 local settle = require "pgsh.settle"
+local unknown = require "pgsh.unknown"
 
 local statuspage = {}
 
@@ -236,9 +237,10 @@ function Page:update(id, given)
     status = given.status, body = given.body, deliver_notifications = given.notify ~= false,
     components = component_map(given.components, given.component_status),
   }
+  local shown = unknown.is(id) and "‹id, known after the run›" or id
   return connect(self):patch(path_of(self, "/" .. tostring(id)), {
     json = { incident = incident }, pick = { "id" },
-    what = ("PATCH %s %s"):format(path_of(self, "/" .. tostring(id)), given.status or "update"),
+    what = ("PATCH %s %s"):format(path_of(self, "/" .. shown), given.status or "update"),
     resolve = function()
       return settle.look(self.settle, function() return has_settled(self, id, given) end), { status = 200, json = { id = id } }
     end,

@@ -218,6 +218,7 @@ local function note_release(self, before, expected)
     local waited = host.mono() - began
     if waited > RELEASE_LIMIT_MS then
       host.emit("log", { level = "warn", text = ("%s shows no release newer than v%d"):format(self.name, before) })
+      self.expected_release = nil
       return nil
     end
     host.sleep(0.2)

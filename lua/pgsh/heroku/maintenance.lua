@@ -64,11 +64,17 @@ function maintenance.state(db)
   return state
 end
 
+-- The state with what the history says of the last run; asked only when it is needed.
+local function with_history(db, state)
+  if state.interface == "current" and state.last == nil then
+    state.last = last_in_history(db.app.requests, db:addon().id)
+  end
+  return state
+end
+
 -- The state to compare with afterwards.
 function maintenance.before(db)
-  local state = maintenance.state(db)
-  if state.interface == "current" then state.last = last_in_history(db.app.requests, db:addon().id) end
-  return state
+  return with_history(db, maintenance.state(db))
 end
 
 local function newer(now, before)
@@ -155,49 +161,54 @@ function maintenance.run(db, options)
   })
 end
 
--- One look at a run: "unseen", "running" or "over", and what to show.
-local function watch(db, before, begun, however)
-  local now = maintenance.before(db)
-  local status = wait_status(db.app.requests, db:addon().id)
-  if status.failed and however then return "over", status.message, now end
-  if status.failed then
-    fail.app(db.app.name, ("the maintenance of %s failed: %s"):format(db.name, status.message or "no message"))
-  end
-  if now.status == "running" or status.waiting then return "running", status.message or seen_text(now) end
-  if begun or has_begun(before, now) then return "over", seen_text(now), now end
-  return "unseen", "nothing to be seen of it yet: " .. seen_text(now)
+local function failed(db, message)
+  fail.app(db.app.name, ("the maintenance of %s failed: %s"):format(db.name, message or "no message"))
 end
 
--- It was seen running, and now is not: with the current interface only "completed", or times newer than before, mean
--- success.
+-- One look at a run: "unseen", "running" or "over", what to show, and the state.
+local function watch(db, watched)
+  local now = maintenance.state(db)
+  if now.status == "running" then return "running", seen_text(now), now end
+  local status = wait_status(db.app.requests, db:addon().id)
+  if status.failed and watched.however then return "over", status.message, now end
+  if status.failed then failed(db, status.message) end
+  if status.waiting then return "running", status.message or seen_text(now), now end
+  local over = watched.begun or has_begun(watched.before, now) or has_begun(watched.before, with_history(db, now))
+  if over then return "over", seen_text(now), now end
+  return "unseen", "nothing to be seen of it yet: " .. seen_text(now), now
+end
+
+-- It runs no more: with the current interface only "completed", or times newer than before, mean success.
 local function check_completed(db, before, now)
-  if now.interface == "older" then return end
-  local last, first = now.last or {}, before.last or {}
-  local completed = newer(now.completed_at, before.completed_at) or newer(last.completed_at, first.completed_at)
-  if completed or now.status == "completed" or now.status == "none" then return end
+  if now.interface == "older" or now.status == "completed" or now.status == "none" then return end
+  local last, first = with_history(db, now).last or {}, before.last or {}
+  if newer(now.completed_at, before.completed_at) or newer(last.completed_at, first.completed_at) then return end
   fail.app(db.app.name, ("the maintenance of %s ended without being completed: it is %s again")
     :format(db.name, tostring(now.status)))
+end
+
+local function never_seen(db, text)
+  fail.app(db.app.name, ("the maintenance of %s was accepted, but nothing of it shows: %s"):format(db.name, text),
+    { hint = ("heroku data:maintenances:info %s -a %s"):format(db.name, db.app.name) })
 end
 
 -- Wait until the run that began after `before` is over; returns how it ended. options: timeout ("30m"), before, settle ("2m":
 -- how long it may stay invisible), however (also when it failed or was never to be seen: nothing runs any more).
 function maintenance.wait(db, options)
   options = options or {}
-  local before = options.before or { interface = "none" }
   local settle_ms = fail.unless_duration(options.settle or "2m", "settle")
-  local began, begun = host.mono(), not options.before
+  local watched = { before = options.before or {}, begun = not options.before, however = options.however }
+  local since = host.mono()
   local function look()
-    local state, text, now = watch(db, before, begun, options.however)
-    if state == "running" then begun = true end
+    local state, text, now = watch(db, watched)
+    if state == "running" then watched.begun = true end
     if state == "over" then
-      if options.before and not options.however then check_completed(db, before, now) end
+      if options.before and not options.however then check_completed(db, options.before, now) end
       return text
     end
-    local unseen = state == "unseen" and host.mono() - began > settle_ms
-    if unseen and options.however then return text end
-    if unseen then
-      fail.app(db.app.name, ("the maintenance of %s was accepted, but nothing of it shows: %s"):format(db.name, text),
-        { hint = ("heroku data:maintenances:info %s -a %s"):format(db.name, db.app.name) })
+    if state == "unseen" and host.mono() - since > settle_ms then
+      if options.however then return text end
+      never_seen(db, text)
     end
     return false, text
   end

@@ -152,7 +152,7 @@ end
 -- The events of the newest run, or of one.
 function Box:journal(id)
   local path = id and ("%s/state/pgsh/runs/%s/journal.jsonl"):format(self.dir, id)
-    or run.shell(("ls -td %s/state/pgsh/runs/*/ | head -n 1"):format(self.dir)) .. "journal.jsonl"
+    or run.shell(("ls -td %s/state/pgsh/runs/*/ 2>/dev/null | head -n 1"):format(self.dir)) .. "journal.jsonl"
   local events = {}
   for line in read_file(path):gmatch "[^\n]+" do
     local ok, event = pcall(json.decode, line)
