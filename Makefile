@@ -27,7 +27,7 @@ BUILD := build/coverage
 HARD := --coverage -O0
 LINK := --coverage -Wl,-E
 endif
-BIN := $(if $(SANITIZE)$(COVERAGE),$(BUILD)/pgsh,pgsh)
+BIN := $(if $(SANITIZE)$(COVERAGE),$(BUILD)/pgsh,./pgsh)
 
 SRC := $(wildcard src/*.c src/*/*.c)
 OBJ := $(SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
@@ -88,8 +88,8 @@ $(BUILD)/embedded.o: $(BUILD)/embedded.c
 demo: deps all ## start the lab and run heroku-primary against it
 	$(Q)./pgsh lua tests/lab/demo.lua
 
-check: deps all ## build and run every test
-	$(Q)./pgsh lua tests/run.lua $(SPEC)
+check: deps all ## build and run every test (SPEC=FILE: that one; SANITIZE=address: under it)
+	$(Q)PGSH=$(abspath $(BIN)) $(BIN) lua tests/run.lua $(SPEC)
 
 check-lab: deps $(BUILD)/.deps-lab all ## the real Heroku CLI (npm, versions 10 and 11) against the simulator
 	$(Q)tests/lab/heroku_cli.sh

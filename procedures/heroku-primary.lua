@@ -150,9 +150,9 @@ preflight "The status page" {
 
 -- Ahead of time ---------------------------------------------------------------------------------------------------------------
 
-local announced = step "Announce the maintenance ahead of time" {
+step "Announce ahead of time" {
   id = "announce-ahead",
-  when = { page ~= nil and announce_from ~= nil, "no window to announce is given (--page, --announce-from, --announce-to)" },
+  when = { page ~= nil and announce_from ~= nil, page and "no --announce-from and --announce-to" or with_page[2] },
   keep = function() return page:before(title) end,
   run = function(kept)
     return page:schedule {

@@ -165,7 +165,10 @@ static void effect_conclude(lua_State *L, EffectCall *call, Outcome outcome, jso
     json_decref(result);
   }
   if (outcome == OUTCOME_OK) call->scope->changed++;
-  effect_emit(L, EVENT_EFFECT_OUTCOME, body);
+  Err err = {0};
+  bool kept = stream_emit(run->stream, EVENT_EFFECT_OUTCOME, body, &err);
+  if (!kept && call->err.code != ERR_JOURNAL) luaerr_raise(L, &err);
+  err_fini(&err); /* when its note could not be written either: why not is said by that */
 }
 
 /* The value on top is the change's result. */

@@ -22,6 +22,7 @@ describe("a change that was on its way when pgsh was killed", function()
     server:remove()
   end)
   before_each(function()
+    admin:execute "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'pgsh'"
     admin:execute "drop table if exists t"
     admin:execute "create table t (id int)"
     box = run.box()
@@ -58,7 +59,7 @@ describe("a change that was on its way when pgsh was killed", function()
   end
   local function events(kind)
     local list = {}
-    local id = run.shell(("ls %s/state/pgsh/runs 2>/dev/null"):format(box.dir)):match "%w+"
+    local id = run.shell(("ls -t %s/state/pgsh/runs 2>/dev/null"):format(box.dir)):match "%w+" -- the newest
     for _, event in ipairs(id and box:journal(id) or {}) do
       if event.type == kind then list[#list + 1] = event end
     end
@@ -280,6 +281,21 @@ describe("a change that was on its way when pgsh was killed", function()
       assert.equal(0, count())
       local log = server:log()
       assert.is_truthy(log:find("insert into t values (1)", 1, true))
+    end)
+
+    it("cannot be kept: the change is rolled back", function()
+      local state = postgres.start()
+      procedure('db:execute "insert into t select 1 from pg_sleep(1)"')
+      local where = ("postgresql://postgres@127.0.0.1:%d/postgres"):format(state.port)
+      local process = box:start { box.dir .. "/proc.lua", "-y", "--no-input", "--on-failure", "stop", "--state", where }
+      until_true("it runs", function() return backends "pg_sleep" == 1 end)
+      state:stop "immediate"
+      local result = process:wait(120)
+      state:remove()
+      assert.is_true(result.exit ~= 0 and result.exit < 128, result.stderr)
+      has(result.stderr, "the journal")
+      check.lacks(result.stderr, "written before")
+      assert.equal(0, count())
     end)
 
     it("is one of the writes of the journal, before each of which pgsh may be killed: the change is made, once", function()

@@ -57,6 +57,28 @@ describe("the service", function()
           ("local d = app:database %q print(d:addon().name, d:addon().copied)"):format(name))
       end
     end)
+    it("and connects to this machine without TLS", function()
+      local result = evaluate('print(db:value "select 1")', { PGSSLMODE = false })
+      assert.equal("1\n", result.stdout, result.stderr)
+    end)
+    it("and elsewhere only with TLS", function()
+      local address = run.shell("hostname -I"):match "^%d+%.%d+%.%d+%.%d+"
+      if not address then return pending "this machine has no address but its own" end
+      local server = assert(require("socket").bind(address, 0))
+      server:settimeout(10)
+      local _, port = server:getsockname()
+      canned("/config%-vars$", { DATABASE_URL = ("postgres://u:p4ssword@%s:%d/x"):format(address, port) })
+      local process = box:start({ "-e", 'heroku.app("crates-io"):database("DATABASE"):value "select 1"' }, { env = { PGSSLMODE = false } })
+      local connection = assert(server:accept())
+      assert.equal("\0\0\0\8\4\210\22\47", connection:receive(8)) -- SSLRequest
+      connection:send "N"
+      connection:close()
+      server:close()
+      local result = process:wait()
+      assert.is_true(result.exit ~= 0)
+      assert.is_truthy(result.stderr:find("SSL", 1, true), result.stderr)
+      assert.is_nil(result.stderr:find("p4ssword", 1, true))
+    end)
     it("and names what there is when it does not", function()
       fails("Unknown database: NOWHERE. Valid options are: DATABASE_URL, HEROKU_POSTGRESQL_COPPER_URL", 'app:database("NOWHERE"):addon()')
     end)

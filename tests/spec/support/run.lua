@@ -42,8 +42,9 @@ end
 local shim
 function run.crash(number, how, count)
   if not shim then
-    shim = os.tmpname() .. ".so"
-    assert(os.execute(("cc -shared -fPIC -O1 -o %s tests/spec/support/crash.c -ldl"):format(quote(shim))))
+    shim = run.shell "pwd" .. "/build/spec/crash.so"
+    assert(os.execute(("mkdir -p build/spec && cc -shared -fPIC -O1 -o %s.$$ tests/spec/support/crash.c -ldl && mv %s.$$ %s")
+      :format(quote(shim), quote(shim), quote(shim))))
   end
   return { LD_PRELOAD = shim, CRASH_AT = number or 0, CRASH_HOW = how, CRASH_COUNT = count }
 end
@@ -71,9 +72,16 @@ local function environment(self, more)
   for name, value in pairs(self.env) do all[name] = value end
   for name, value in pairs(more or {}) do all[name] = value end
   for name, value in pairs(all) do
-    if value ~= false then words[#words + 1] = quote(name .. "=" .. value) end
+    if value ~= false then words[#words + 1] = ("export %s=%s\n"):format(name, quote(value)) end
   end
-  return table.concat(words, " ")
+  return table.concat(words)
+end
+
+local function write_file(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
 end
 
 -- The shell's words for one call, which become the process; options: env, stdin (text), binary.
@@ -82,14 +90,11 @@ local function command(self, arguments, options, out)
   local words = {}
   for i, word in ipairs(arguments) do words[i] = quote(word) end
   local input = "/dev/null"
-  if options.stdin then
-    input = out .. ".in"
-    local file = assert(io.open(input, "wb"))
-    file:write(options.stdin)
-    file:close()
-  end
-  return ("exec setsid env -i %s %s %s <%s >%s.out 2>%s.err"):format(environment(self, options.env),
-    quote(options.binary or BINARY), table.concat(words, " "), input, out, out)
+  if options.stdin then input = write_file(out .. ".in", options.stdin) end
+  -- The environment is in a file: in a command line it could be seen by everybody.
+  local script = write_file(out .. ".sh", ("%sexec %s %s\n"):format(environment(self, options.env), quote(options.binary or BINARY),
+    table.concat(words, " ")))
+  return ("exec setsid env -i sh %s <%s >%s.out 2>%s.err"):format(script, input, out, out)
 end
 
 -- Start it and go on. A pipe is used because a shell's background job would ignore SIGINT.
