@@ -3,7 +3,7 @@
 --
 -- A read (get, get_json, head) is repeated while that may help: no connection, 429, 502, 503, 504, a lost answer. A change is
 -- repeated only when it was not processed for certain: nothing was sent, 429, 503 with Retry-After. A change that was sent and
--- not answered (or answered 502 or 504, by a gateway) has an unknown outcome: `resolve` decides, else `idempotent`, else the operator.
+-- not answered (or answered 502 or 504, by a gateway; 500 or 503 without Retry-After, unless it is idempotent) has an unknown outcome: `resolve` decides, else `idempotent`, else the operator.
 --
 -- The result of a change is journaled. So it holds the status, and of the answer only what `pick` names.
 

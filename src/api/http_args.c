@@ -331,6 +331,7 @@ static void http_args_rules(lua_State *L, HttpCall *call, const HttpMethod *meth
   request->free_ctx = http_rules_free;
   request->judge = http_rules_judge;
   rules->change = method->change;
+  rules->repeatable = args_bool(L, options, "idempotent", method->idempotent);
   rules->pair = method->pair;
   rules->host = http_url_host(call->handle->base);
   rules->decode = http_args_decode(L, options);

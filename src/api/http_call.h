@@ -30,6 +30,7 @@ typedef struct HttpRules {
   int *expect; /* accepted statuses, ended by 0; NULL: every 2xx */
   HttpDecode decode;
   bool change;
+  bool repeatable; /* a change that may be sent again without harm */
   bool pair;       /* get_json: value and response */
   char **pick;     /* of a change: fields to keep, NULL-ended; NULL: none */
   char *host;      /* for messages */

@@ -143,8 +143,10 @@ static bool http_rules_refuse(const HttpRules *rules, const HttpReply *reply, Er
   Buf words = {0};
   http_add_reply_words(&words, reply);
   if (words.len == 0) buf_add_str(&words, http_status_text(reply->status));
-  /* A gateway gave up on the service behind it, which may have done it all the same. */
-  bool doubtful = rules->change && (reply->status == 502 || reply->status == 504);
+  /* A service that fails, or a gateway that gives up on it, may have done it all the same. */
+  bool gateway = reply->status == 502 || reply->status == 504;
+  bool broken = reply->status == 500 || reply->status == 503;
+  bool doubtful = rules->change && (gateway || (broken && !rules->repeatable));
   err_set(err, doubtful ? ERR_UNKNOWN : ERR_HTTP, "%s (status %d)", buf_str(&words), reply->status);
   buf_fini(&words);
   err->status = reply->status;

@@ -317,7 +317,7 @@ static void on_wait_started(View *view, const json_t *event) {
   char budget[VIEW_SPAN_SIZE];
   if (view->human == VIEW_TERM || view->setup.quiet || what == NULL) return;
   view_format_budget(limit, budget);
-  human_printf(view, STYLE_DIM, HUMAN_INDENT, "waiting for %s%s%s", what, limit > 0 ? " · limit " : "", limit > 0 ? budget : "");
+  human_printf(view, STYLE_DIM, HUMAN_INDENT, "waiting: %s%s%s", what, limit > 0 ? " · limit " : "", limit > 0 ? budget : "");
 }
 
 static void on_wait_seen(View *view, const json_t *event) {

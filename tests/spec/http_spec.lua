@@ -313,14 +313,16 @@ describe("http", function()
       assert.is_true(#err.message < 230)
       assert.equal("forbidden (status 403)", words(403, "").message)
     end)
-    it("of a gateway leave a change unknown, and a read is repeated", function()
-      for _, status in ipairs { 502, 504 } do
+    it("of a broken service leave a change unknown", function()
+      for _, status in ipairs { 500, 502, 503, 504 } do
         local path = seq(tostring(status))
         local err = failure(web.post, web, path)
         assert.equal("unknown", err.kind)
         assert.equal(status, err.status)
         assert.equal(1, (asked(path)))
       end
+      local path = seq "503"
+      assert.equal("http", failure(web.patch, web, path, { idempotent = true }).kind)
     end)
   end)
 
@@ -342,7 +344,7 @@ describe("http", function()
       path = seq "429,200"
       assert.equal(200, web:delete(path).status)
       path = seq "503,200"
-      local err = failure(web.post, web, path)
+      local err = failure(web.delete, web, path)
       assert.equal("http", err.kind)
       assert.equal(503, err.status)
       assert.equal(1, (asked(path)))

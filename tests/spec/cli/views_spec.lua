@@ -94,7 +94,7 @@ targets heroku crates-io · psql DATABASE, REPLICA
      READ-ONLY from now on, budget 5:00
 –  2 Press the button  manual  skipped: --skip
 ◐  3 Go  attempt 2
-     waiting for the redeploy · limit 10m
+     waiting: the redeploy · limit 10m
      now: 2 of 4 dynos
 ✗  3 Go  2.1 s  heroku crates-io: HTTP 422
      no maintenance is pending

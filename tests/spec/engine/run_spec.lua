@@ -104,7 +104,7 @@ describe("a run", function()
       }
     ]]
     assert.equal(0, run.exit, run.all)
-    assert.match("waiting for it is there", run.err)
+    assert.match("waiting: it is there", run.err)
   end)
 
   it("takes a verify that returns nothing as holding, one that raises as failing", function()

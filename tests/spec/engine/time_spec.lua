@@ -15,7 +15,7 @@ describe("times and clocks", function()
     local run = box:run(text, "--start-at", "now")
     assert.equal(0, run.exit, run.all)
     assert.is_true(mono() - begun >= 900)
-    assert.match("waiting for start %+ 1s %(%d%d:%d%d:%d%d UTC%)", run.err)
+    assert.match("waiting: start %+ 1s %(%d%d:%d%d:%d%d UTC%)", run.err)
   end)
 
   it("that are long past are told of", function()

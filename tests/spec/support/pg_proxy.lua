@@ -7,6 +7,7 @@
 --   proxy:mode "hold"         the next COMMIT does not reach the server, the line stays up as long as the client does
 --   proxy:mode "strand"       as hold, and the server never learns that the client has gone
 --   proxy:mode "refuse_after" as cut_after, and no connection is accepted afterwards
+--   proxy:fired()             has that COMMIT come?
 --   proxy:stop()
 local socket = require "socket"
 
@@ -106,6 +107,14 @@ function Proxy:mode(name)
   local file = assert(io.open(self.control, "w"))
   file:write(name)
   file:close()
+end
+
+-- Has a COMMIT come since the mode was set?
+function Proxy:fired()
+  local file = assert(io.open(self.control))
+  local text = file:read "a"
+  file:close()
+  return text == "pass"
 end
 
 function Proxy:stop()
