@@ -42,6 +42,12 @@ static void pgsync_set_error(PgSync *db, ErrCode code, const char *what, const P
   if (err != NULL && state != NULL && strlen(state) < sizeof err->sqlstate) memcpy(err->sqlstate, state, strlen(state) + 1);
 }
 
+/* libpq would print them. */
+static void on_notice(void *arg, const char *message) {
+  (void)arg;
+  (void)message;
+}
+
 static bool pgsync_connect(PgSync *db, Err *err) {
   if (db->conn != NULL && PQstatus(db->conn) == CONNECTION_OK) return true;
   PQfinish(db->conn);
@@ -49,6 +55,7 @@ static bool pgsync_connect(PgSync *db, Err *err) {
   const char *const keys[] = {"fallback_application_name", "connect_timeout", "tcp_user_timeout", "dbname", NULL};
   const char *const values[] = {"pgsh state", "10", "10000", db->conninfo, NULL};
   db->conn = PQconnectdbParams(keys, values, 1);
+  PQsetNoticeProcessor(db->conn, on_notice, NULL);
   if (PQstatus(db->conn) != CONNECTION_OK) {
     pgsync_set_error(db, ERR_PSQL_CONNECT, "the shared state cannot be reached", NULL, err);
     return false;
