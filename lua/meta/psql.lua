@@ -16,6 +16,13 @@
 ---                                 settled_by in the result; rolled back is error psql_connect; when nobody can tell (other timeline,
 ---                                 no answer for 30 s, a crash that may have given the number out again) kind "unknown"
 ---  outside a transaction, or in a statement that calls a function that acts at once: kind "unknown"; option resolve decides
+---When pgsh itself is killed (kill -9, power), `pgsh resume` decides in the same way, by a note of the transaction (its number, the
+---place in the WAL, timeline, cluster) that is on disk before the COMMIT is sent:
+---  no note                        it did not happen: it is made anew
+---  a note                         the server is asked, for 30 s: committed is a success whose result holds settled_by and nothing
+---                                 else (rows, command and returned are nil); rolled back: it is made anew; when nobody can tell
+---                                 (another cluster, other timeline, a crash in between, no number since nothing was written, a
+---                                 function that acts at once) resolve, else kind "unknown"
 ---A connection that died while idle is replaced unseen. Ctrl-C and timeouts cancel on the server; the connection stays usable.
 ---
 ---Values: bool → boolean; int2, int4, int8, oid → integer; float4, float8 → float; numeric → integer when it is one of at most 18
@@ -100,13 +107,13 @@ function db:identity() end
 ---One statement (a change). `returned` with RETURNING: plain rows by name, bytea as text (they are journaled).
 ---@param sql string
 ---@param ... any                            # parameters, then perhaps psql.options{…}
----@return {rows: integer, command: string, returned: table[]?, settled_by: string?}
+---@return {rows: integer?, command: string?, returned: table[]?, settled_by: string?}  # rows, command: nil only when a resume settled it
 function db:execute(sql, ...) end
 ---Several statements in one transaction, all or none: one change. A list, not a function, so that a plan can show it, a replay match it
 ---and its outcome be one. Each is "sql" or {"sql", parameters…, expect = rows}; NULL is json.null here.
 ---@param statements (string|table)[]
 ---@param options? pgsh.PsqlOptions
----@return {rows: integer, results: table[], settled_by: string?}
+---@return {rows: integer?, results: table[]?, settled_by: string?}  # rows, results: nil only when a resume settled it
 function db:transaction(statements, options) end
 
 ---Forget address, connection and identity: the next call asks the conninfo function again, and may reach another cluster, which

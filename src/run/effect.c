@@ -19,7 +19,6 @@
 
 /* How often a change whose outcome was unknown, and which the service's record says did not happen, is sent in all. */
 #define EFFECT_MAX_SENDS 3
-#define EFFECT_RESOLVE_MS 20000
 
 typedef struct EffectCall {
   EffectSpec spec; /* verb and show are its own copies */
@@ -28,8 +27,7 @@ typedef struct EffectCall {
   int order, effect, sends;
   int64_t started_ms;
   bool shielded;
-  TaskDeadline deadline; /* of the task, while a resolve has its own */
-  Err err;               /* of the last send */
+  Err err; /* of the last send */
 } EffectCall;
 
 static int effect_let_out(lua_State *L, EffectCall *call, int at);
@@ -226,13 +224,16 @@ static void effect_shield(lua_State *L, EffectCall *call, bool on) {
   Task *task = task_current(L);
   if (on == call->shielded || task == NULL) return;
   call->shielded = on;
-  if (on) {
-    call->deadline = task_deadline(task);
-    task_set_deadline(task, (TaskDeadline){.at_ms = clock_mono_ms() + EFFECT_RESOLVE_MS, .name = "asking what became of it"});
-  } else {
-    task_set_deadline(task, call->deadline);
-  }
   task_shield(task, on);
+}
+
+/* The service's record says so. Sent again, unless the operator wants to stop or it was tried often enough. */
+static int effect_did_not_happen(lua_State *L, EffectCall *call, int at) {
+  ErrCode stopped = task_cancelled(task_current(L));
+  if (stopped == ERR_NONE && call->sends < EFFECT_MAX_SENDS) return effect_let_out(L, call, at);
+  if (call->err.code == ERR_UNKNOWN) call->err.code = stopped != ERR_NONE ? stopped : ERR_NOT_DONE;
+  err_set_hint(&call->err, "the service's record says that it did not happen");
+  return effect_fail(L, call, OUTCOME_FAILED, "record");
 }
 
 static int k_resolved(lua_State *L, int status, lua_KContext at) {
@@ -243,7 +244,7 @@ static int k_resolved(lua_State *L, int status, lua_KContext at) {
     if (!lua_istable(L, -1)) lua_newtable(L);
     return effect_done(L, call, "record");
   }
-  if (answered && lua_isboolean(L, -2) && call->sends < EFFECT_MAX_SENDS) return effect_let_out(L, call, (int)at);
+  if (answered && lua_isboolean(L, -2)) return effect_did_not_happen(L, call, (int)at);
   if (!answered) {
     Err err = {0};
     luaerr_get(L, -1, &err);
