@@ -65,36 +65,6 @@ static int l_search(lua_State *L) {
   return 2;
 }
 
-/* $PGSH_PATH is a list of directories searched before what is embedded, so that a service can be changed without compiling;
- * Debian's own paths stay behind everything. */
-static void vm_open_search(lua_State *L) {
-  lua_getglobal(L, "package");
-  const char *user = getenv("PGSH_PATH");
-  if (user != NULL && user[0] != '\0') {
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    for (const char *p = user; *p != '\0';) {
-      size_t len = strcspn(p, ":");
-      if (len > 0) {
-        luaL_addlstring(&b, p, len);
-        luaL_addstring(&b, "/?.lua;");
-      }
-      p += len + (p[len] == ':');
-    }
-    luaL_pushresult(&b);
-    lua_setfield(L, -2, "pgsh_path");
-  }
-  lua_getfield(L, -1, "searchers");
-  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-  for (lua_Integer i = n; i >= 2; i--) {
-    lua_rawgeti(L, -1, i);
-    lua_rawseti(L, -2, i + 1);
-  }
-  lua_pushcfunction(L, l_search);
-  lua_rawseti(L, -2, 2);
-  lua_pop(L, 2);
-}
-
 /* A searcher for $PGSH_PATH in front of the embedded one. */
 static int l_search_user(lua_State *L) {
   lua_getglobal(L, "package");
@@ -110,16 +80,41 @@ static int l_search_user(lua_State *L) {
   return 2;
 }
 
-static void vm_open_user_search(lua_State *L) {
-  lua_getglobal(L, "package");
-  lua_getfield(L, -1, "searchers");
-  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-  for (lua_Integer i = n; i >= 2; i--) {
-    lua_rawgeti(L, -1, i);
-    lua_rawseti(L, -2, i + 1);
+/* $PGSH_PATH, a list of directories, as a pattern for package.searchpath. */
+static void vm_push_user_path(lua_State *L, const char *list) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (const char *p = list; *p != '\0';) {
+    size_t len = strcspn(p, ":");
+    if (len > 0) {
+      luaL_addlstring(&b, p, len);
+      luaL_addstring(&b, "/?.lua;");
+    }
+    p += len + (p[len] == ':');
   }
-  lua_pushcfunction(L, l_search_user);
-  lua_rawseti(L, -2, 2);
+  luaL_pushresult(&b);
+}
+
+/* Behind package.preload, before Lua's own: first what the operator changed without compiling, then what is embedded. Debian's
+ * paths stay behind everything. */
+static void vm_open_search(lua_State *L) {
+  static const lua_CFunction searchers[] = {l_search_user, l_search};
+  const lua_Integer added = sizeof searchers / sizeof searchers[0];
+  const char *user = getenv("PGSH_PATH");
+  lua_getglobal(L, "package");
+  if (user != NULL && user[0] != '\0') {
+    vm_push_user_path(L, user);
+    lua_setfield(L, -2, "pgsh_path");
+  }
+  lua_getfield(L, -1, "searchers");
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= 2; i--) {
+    lua_rawgeti(L, -1, i);
+    lua_rawseti(L, -2, i + added);
+  }
+  for (lua_Integer i = 0; i < added; i++) {
+    lua_pushcfunction(L, searchers[i]);
+    lua_rawseti(L, -2, i + 2);
+  }
   lua_pop(L, 2);
 }
 
@@ -196,7 +191,6 @@ Vm *vm_new(Loop *loop, Redact *redact, VmLimits limits) {
   secret_open(vm->L);
   task_open(vm->L);
   vm_open_search(vm->L);
-  vm_open_user_search(vm->L);
   vm_watch_cpu(vm);
   return vm;
 }
