@@ -65,6 +65,11 @@ describe("a change that was on its way when pgsh was killed", function()
     end
     return list
   end
+  local function crash(...)
+    local env = run.crash(...)
+    env.ASAN_OPTIONS = "verify_asan_link_order=0" -- the shim comes first
+    return env
+  end
   local function noted() return #events "effect.noted" > 0 end
   local function held() return proxy:fired() end
   local function outcomes()
@@ -302,7 +307,7 @@ describe("a change that was on its way when pgsh was killed", function()
     it("is one of the writes of the journal, before each of which pgsh may be killed: the change is made, once", function()
       procedure(INSERT)
       local counted = box.dir .. "/writes"
-      local whole = box:pgsh({ box.dir .. "/proc.lua", "-y", "--no-input" }, { env = run.crash(nil, "after", counted) })
+      local whole = box:pgsh({ box.dir .. "/proc.lua", "-y", "--no-input" }, { env = crash(nil, "after", counted) })
       assert.equal(0, whole.exit, whole.stderr)
       admin:execute "truncate t"
       local writes = tonumber(run.read_file(counted):match "%d+")
@@ -312,7 +317,7 @@ describe("a change that was on its way when pgsh was killed", function()
         box = run.box()
         procedure(INSERT)
         admin:execute "truncate t"
-        local cut = box:pgsh({ box.dir .. "/proc.lua", "-y", "--no-input" }, { env = run.crash(i, "torn") })
+        local cut = box:pgsh({ box.dir .. "/proc.lua", "-y", "--no-input" }, { env = crash(i, "torn") })
         assert.equal(137, cut.exit)
         if #events "run.started" > 0 then resumed(0) end
         assert.is_true(count() == (#events "run.started" > 0 and 1 or 0), "write " .. i)
