@@ -16,6 +16,9 @@ local function show(...)
 end
 
 local function prepare(invocation)
+  local unknown = invocation.rest and invocation.rest[1]
+  if unknown then require("pgsh.errors").raise("usage", "unknown option %s%s (see pgsh help)", unknown,
+    require("pgsh.nearest").hint(unknown, invocation.known or {})) end
   session.new(invocation)
   host.set_mode("direct", { step_by_step = invocation.options and invocation.options.step and true or false })
   return load.environment "."

@@ -164,7 +164,8 @@ end
 function failure.handle(current, step, problem, tally)
   host.interrupts() -- the operator can be asked now
   local journaled, broken = emit_failed(current, step, problem, tally)
-  if not journaled then return endings.stopped(current, step, broken) end
+  -- Why the journal broke is in the first error; that it is broken, in every later one.
+  if not journaled then return endings.stopped(current, step, problem.code == "journal" and problem or broken) end
   if problem.code == "unknown" then return unknown(current, step, problem, tally) end
   if problem.stop or problem.kind == "answer" or problem.code == "journal" then return endings.stopped(current, step, problem) end
   local policy = current.options.on_failure or "ask"

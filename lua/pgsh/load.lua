@@ -91,7 +91,7 @@ local function main_file(name)
   local path
   if not name:find("/", 1, true) or name:find("^pgsh:/") then text, path = load.find(name) end
   if text then return text, path end
-  error(problem, 0)
+  require("pgsh.errors").raise("usage", "%s", problem.message) -- nothing has begun: the call is what is wrong
 end
 
 ---Execute one script's top level in the session.

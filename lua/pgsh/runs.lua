@@ -134,7 +134,7 @@ local function waiting_for(events)
     if event.type == "asked" then return "an answer: " .. (event.question or "?"):gsub("\n.*", "") end
     if event.type == "effect.intent" then return "the outcome of " .. (event.show or "a change") end
     if event.type == "step.started" or event.type == "step.kept" then return "step " .. event.step end
-    if event.type ~= "effect.read" and event.type ~= "log" then return nil end
+    if event.type ~= "effect.read" and event.type ~= "effect.noted" and event.type ~= "log" then return nil end
   end
 end
 

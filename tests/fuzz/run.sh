@@ -10,7 +10,7 @@ for target in tests/fuzz/*.c; do
   mkdir -p "build/fuzz/$name"
   # shellcheck disable=SC2086
   clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Isrc -Itests/fuzz \
-    "$target" src/base/*.c src/net/pg_guard.c src/run/journal.c src/run/door.c src/run/event.c $libs -o "build/fuzz/$name.bin"
+    "$target" src/base/*.c src/net/pg_guard.c src/net/pg_note.c src/run/journal.c src/run/door.c src/run/event.c $libs -o "build/fuzz/$name.bin"
   echo "fuzz $name: $seconds s"
   (cd build/fuzz && "./$name.bin" -max_total_time="$seconds" -max_len=4096 -verbosity=0 -print_final_stats=0 "$name" 2>"$name.log") ||
     { tail -30 "build/fuzz/$name.log"; exit 1; }
