@@ -4,7 +4,8 @@ procedure {
   summary = "Make a file in three steps",
 }
 
-local dir = "/tmp/pgsh-example-01"
+local place = param.string { "dir", "directory to work in", default = "/tmp" }
+local dir = place .. "/pgsh-example-01"
 
 step "Make the directory" (function()
   sh.run { "mkdir", "-p", dir }

@@ -6,7 +6,8 @@ procedure {
 }
 
 local breaks = param.boolean { "break", "let the last step fail", default = false }
-local path = "/tmp/pgsh-example-03.conf"
+local place = param.string { "dir", "directory to work in", default = "/tmp" }
+local path = place .. "/pgsh-example-03.conf"
 
 local function setting()
   return sh.read { "cat", path }.out:match "work_mem=(%w+)"

@@ -4,7 +4,8 @@ procedure {
   summary = "Wait for something that takes a moment",
 }
 
-local path = "/tmp/pgsh-example-04"
+local place = param.string { "dir", "directory to work in", default = "/tmp" }
+local path = place .. "/pgsh-example-04"
 
 step "Start something slow" (function()
   sh.run("rm -f " .. path .. "; (for i in 1 2 3; do sleep 0.2; echo $i >> " .. path .. "; done) >/dev/null 2>&1 &")

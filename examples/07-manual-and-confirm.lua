@@ -7,6 +7,8 @@ procedure {
 }
 
 local all = param.boolean { "all", "also the steps that need a person", default = false }
+local place = param.string { "dir", "directory to work in", default = "/tmp" }
+local data = place .. "/pgsh-example-07/data"
 local only_if_all = { all, "only with --all" }
 
 manual "Tell the team" {
@@ -16,10 +18,10 @@ manual "Tell the team" {
   undo = "Say in #database that it was called off.",
 }
 
-step "Make the database" (function() sh.run { "mkdir", "-p", "/tmp/pgsh-example-07/data" } end)
+step "Make the database" (function() sh.run { "mkdir", "-p", data } end)
 
 step "Drop the database" {
   when = only_if_all,
   confirm = "example-07",
-  run = function() sh.run { "rm", "-r", "/tmp/pgsh-example-07/data" } end,
+  run = function() sh.run { "rm", "-r", data } end,
 }

@@ -2,11 +2,13 @@
 -- `defaults` stands before extend.
 procedure { name = "extended", summary = "Example 3, the way our team does it" }
 
+local notes = param.string { "notes", "directory for what was done", default = "/tmp" }
+
 extend "03-keep-verify-undo"
 
 before "more-memory" {
   step "Write down who did it" (function()
-    file.write("/tmp/pgsh-example-08.log", "memory changed\n")
+    file.write(notes .. "/pgsh-example-08.log", "memory changed\n")
   end),
 }
 

@@ -5,7 +5,8 @@ procedure {
   summary = "Three at once, watched",
 }
 
-local path = "/tmp/pgsh-example-10"
+local place = param.string { "dir", "directory to work in", default = "/tmp" }
+local path = place .. "/pgsh-example-10"
 
 step "A sign of life" (function() file.write(path, "alive\n") end)
 

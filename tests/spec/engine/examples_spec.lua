@@ -3,7 +3,10 @@ local support = dofile(debug.getinfo(1, "S").source:match "^@(.*/)" .. "support.
 
 describe("the example", function()
   local box
-  before_each(function() box = support.box() end)
+  before_each(function()
+    box = support.box()
+    box.env.PGSH_DIR, box.env.PGSH_NOTES = box.dir, box.dir
+  end)
   after_each(function() box:close() end)
 
   local listing = io.popen "ls examples/*.lua"
