@@ -87,7 +87,8 @@ function Server:start()
   self.group.touched = true
   -- The pipe of proc.run must not be inherited by the postmaster: pg_ctl -l redirects it.
   self.group:must({ "pg_ctl", "-D", self.data, "-W", "-s", "-l", self.log, "start" })
-  wait_until(self.name .. " accepts connections, see " .. self.log, function() return self:is_up() end)
+  local up, problem = pcall(wait_until, self.name .. " accepts connections", function() return self:is_up() end)
+  if not up then error(("%s; its log ends:\n%s"):format(problem, (read_file(self.log) or ""):sub(-1000)), 0) end
 end
 
 function Server:stop(mode)
@@ -131,12 +132,19 @@ function Group:must(argv, what)
   return proc.must(("cd %s && %s%s"):format(proc.quote(self.dir), self.as_user, proc.command(argv)), what or name)
 end
 
+-- Below the range from which the kernel takes the ports of outgoing connections: one of those must not sit on a server's port while
+-- the server is down.
 local function free_port()
   local luasocket = require "socket"
-  local probe = assert(luasocket.bind("127.0.0.1", 0))
-  local _, port = probe:getsockname()
-  probe:close()
-  return math.tointeger(tonumber(port))
+  for _ = 1, 200 do
+    local port = math.random(10240, 32000)
+    local probe = luasocket.bind("127.0.0.1", port)
+    if probe then
+      probe:close()
+      return port
+    end
+  end
+  error("no free port between 10240 and 32000", 0)
 end
 
 local function find_binaries()

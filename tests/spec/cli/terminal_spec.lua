@@ -16,9 +16,12 @@ end
 
 local function terminal(box, width)
   local self = setmetatable({ box = box }, Terminal)
-  self:tmux("new-session", "-d", "-s", "t", "-x", tostring(width or 100), "-y", "30",
-    ("env -i HOME=%s PATH=%s XDG_STATE_HOME=%s/state LANG=C.UTF-8 PGSH_PATH=%s TERM=screen PS1='$ ' bash --norc --noprofile"):format(
-      box.dir, os.getenv "PATH", box.dir, box.env.PGSH_PATH))
+  local shell = ("env -i HOME=%s PATH=%s XDG_STATE_HOME=%s/state LANG=C.UTF-8 PGSH_PATH=%s TERM=screen PS1='$ ' bash --norc --noprofile")
+    :format(box.dir, os.getenv "PATH", box.dir, box.env.PGSH_PATH)
+  for _ = 1, 3 do -- on a busy machine tmux's server now and then ends before its first session has begun
+    self:tmux("new-session", "-d", "-s", "t", "-x", tostring(width or 100), "-y", "30", shell)
+    if self:tmux("has-session", "-t", "t") == "" then break end
+  end
   self:see "%$"
   return self
 end

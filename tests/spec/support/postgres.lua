@@ -30,11 +30,17 @@ end
 
 postgres.run, postgres.must, postgres.quote = run, must, quote
 
+-- Below the range from which the kernel takes the ports of outgoing connections.
 function postgres.free_port()
-  local probe = assert(socket.bind("127.0.0.1", 0))
-  local _, port = probe:getsockname()
-  probe:close()
-  return math.tointeger(tonumber(port))
+  for _ = 1, 200 do
+    local port = math.random(10240, 32000)
+    local probe = socket.bind("127.0.0.1", port)
+    if probe then
+      probe:close()
+      return port
+    end
+  end
+  error "no free port between 10240 and 32000"
 end
 
 local SETTINGS = [[
