@@ -120,7 +120,8 @@ static void cli_suspend(Cli *cli) {
 static void cli_take_signals(Cli *cli) {
   unsigned news = signals_take();
   if (news & SIGNAL_TERMINATED) prompt_close_input(cli->prompt);
-  if (news & SIGNAL_INTERRUPTED) task_cancel(cli->task, ERR_INTERRUPTED);
+  /* A script that was computing has raised it already, and the engine may be asking by now: that question is not to be hit. */
+  if ((news & SIGNAL_INTERRUPTED) && vm_interrupts(cli->vm) > 0) task_cancel(cli->task, ERR_INTERRUPTED);
   if (news & SIGNAL_SUSPENDED) cli_suspend(cli);
 }
 
