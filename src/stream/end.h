@@ -1,0 +1,52 @@
+/* end: the sources and sinks of a pipe. Each function makes a stage; the caller owns it until a pipe takes it over (stage_free).
+ * Nothing is opened before the pipe starts. */
+#ifndef PGSH_STREAM_END_H
+#define PGSH_STREAM_END_H
+
+#include "loop/proc.h"
+#include "net/pg.h"
+#include "stream/stage.h"
+
+/* ---- a child process (end_proc.c) ---- */
+
+/* Somebody who reads what a child says besides: see ProcLine. All may be NULL. */
+typedef struct EndLines {
+  ProcLine line;           /* must not start or cancel anything */
+  bool (*busy)(void *arg); /* the child has ended: not before this is false does the stage end; then end_lines_done is called */
+  void (*free)(void *arg); /* with the stage */
+  void *arg;
+} EndLines;
+
+/* Source: the standard output. It ended well when the child did, as spec->accept judges. Takes over spec's content; input, limits
+ * and accept as proc.h says; `out_fd` is the stage's. */
+Stage *end_proc_output(ProcSpec *spec, const EndLines *lines);
+/* Sink: the standard input. A child that ends before it has read everything is a failure. A stop ends it before it could see the
+ * end of its input. */
+Stage *end_proc_input(ProcSpec *spec, const EndLines *lines);
+void end_lines_done(Stage *stage);
+
+/* ---- a file (end_file.c) ---- */
+
+/* Source: a regular file (or block device) from its beginning. */
+Stage *end_file_reader(const char *path);
+/* Sink: replaces the file: a temporary name in the same directory, written, synced, renamed, directory synced. `mode` for a new
+ * file; an existing one keeps its own. A stop removes the temporary file. */
+Stage *end_file_writer(const char *path, unsigned mode);
+
+/* ---- memory (end_text.c) ---- */
+
+Stage *end_text(const char *bytes, size_t len); /* source: copied */
+/* Sink: `found` is what came; more than limit bytes: ERR_LIMIT. */
+Stage *end_capture(size_t limit);
+Stage *end_discard(void); /* sink: for what the filters find out */
+
+/* ---- COPY (end_copy.c) ---- */
+
+/* Source or sink: the COPY statement of `job` (PgJob.copy says which) on a handle that outlives the pipe. The sink's finish
+ * commits. The stage takes a reference to the job. */
+Stage *end_copy(Pg *pg, PgJob *job);
+/* Of a sink that has finished: the number of rows, and how a lost answer to the COMMIT was decided; NULL: it was answered.
+ * Borrowed. */
+const char *end_copy_settled_by(const Stage *stage);
+
+#endif
