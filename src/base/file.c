@@ -40,7 +40,7 @@ static bool file_write_all(int fd, const char *bytes, size_t len) {
   return true;
 }
 
-static void file_sync_parent(const char *path) {
+void file_sync_parent(const char *path) {
   char *dir = mem_strdup(path), *slash = strrchr(dir, '/');
   if (slash == dir)
     slash[1] = '\0';

@@ -13,5 +13,7 @@ bool file_read(const char *path, size_t limit, Buf *text, Err *err);
 /* Replace: temporary name in the same directory, written, synced, renamed, directory synced. `mode` for a new file; an existing
  * one keeps its mode. On failure the temporary file is removed and the old one untouched. */
 bool file_write(const char *path, const void *bytes, size_t len, unsigned mode, Err *err);
+/* Make the names in the file's directory last (a rename). */
+void file_sync_parent(const char *path);
 
 #endif

@@ -61,7 +61,14 @@ void proc_list_add(char ***list, const char *text) {
   (*list)[count + 1] = NULL;
 }
 
+static void proc_close_fds(ProcSpec *spec) {
+  if (spec->has_in_fd) close(spec->in_fd);
+  if (spec->has_out_fd) close(spec->out_fd);
+  spec->has_in_fd = spec->has_out_fd = false;
+}
+
 void proc_spec_fini(ProcSpec *spec) {
+  proc_close_fds(spec);
   proc_list_free(spec->argv);
   proc_list_free(spec->env);
   free(spec->cwd);
@@ -349,11 +356,20 @@ static int proc_spawn(ProcOp *proc) {
     stdio[0].flags = UV_CREATE_PIPE | UV_READABLE_PIPE;
     stdio[0].data.stream = (uv_stream_t *)&proc->in;
   }
-  for (int i = 0; i < 2; i++) {
+  if (proc->spec.has_in_fd) {
+    stdio[0].flags = UV_INHERIT_FD;
+    stdio[0].data.fd = proc->spec.in_fd;
+  }
+  for (int i = proc->spec.has_out_fd ? 1 : 0; i < 2; i++) {
     uv_pipe_init(uv, &proc->out[i].pipe, 0);
     proc_opened(proc, &proc->out[i].pipe);
     stdio[i + 1].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
     stdio[i + 1].data.stream = (uv_stream_t *)&proc->out[i].pipe;
+  }
+  if (proc->spec.has_out_fd) {
+    stdio[1].flags = UV_INHERIT_FD;
+    stdio[1].data.fd = proc->spec.out_fd;
+    proc->out[0].ended = true;
   }
   char **env = proc->spec.env != NULL ? proc_environment(proc->spec.env) : NULL;
   uv_process_options_t options = {
@@ -371,6 +387,7 @@ static int proc_spawn(ProcOp *proc) {
   int rc = uv_spawn(uv, &proc->process, &options);
   proc_opened(proc, &proc->process);
   proc_list_free(env);
+  proc_close_fds(&proc->spec); /* or the far end would never see that the child has closed them */
   return rc;
 }
 
@@ -399,7 +416,7 @@ static void proc_begin(ProcOp *proc) {
   proc->pid = proc->process.pid;
   proc->op.sent = true;
   if (proc->spec.has_input) proc_write_input(proc);
-  for (int i = 0; i < 2; i++)
+  for (int i = proc->out[0].ended ? 1 : 0; i < 2; i++)
     uv_read_start((uv_stream_t *)&proc->out[i].pipe, on_alloc, on_read);
 }
 

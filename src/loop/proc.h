@@ -1,8 +1,9 @@
 /* proc: a child process as an Op.
  *
  * The child leads its own process group (and session), inherits three descriptors and nothing else, and starts with default
- * signal dispositions. The Op settles when the child has ended AND both its outputs are at their end; a grandchild that keeps
- * an output open is given a second. A cancel, a deadline or too much output ends the whole group: TERM, two seconds, KILL.
+ * signal dispositions. The Op settles when the child has ended AND both its outputs (those that we read) are at their end; a
+ * grandchild that keeps an output open is given a second. A cancel, a deadline or too much output ends the whole group: TERM, two
+ * seconds, KILL.
  *
  * Without `accept` success means that the child ran to an end of its own; exit_code and signal say which. op.sent is true
  * once it runs. */
@@ -26,6 +27,10 @@ typedef struct ProcSpec {
   char *cwd;   /* NULL: ours */
   Buf input;   /* its standard input; has_input false: /dev/null */
   bool has_input;
+  /* Descriptors that become its standard input and output in place of ours; the Op does not look at them, and closes them in
+   * this process, also when it fails. */
+  bool has_in_fd, has_out_fd;
+  int in_fd, out_fd;
   size_t limit_bytes; /* of each output; 0: PROC_LIMIT_BYTES */
   bool tail;          /* keep only the last limit_bytes of each output, instead of failing with ERR_LIMIT */
   int *accept;        /* exit statuses that are success, ended by -1; any other end is ERR_PROCESS. NULL: not judged */

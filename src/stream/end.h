@@ -43,10 +43,7 @@ Stage *end_discard(void); /* sink: for what the filters find out */
 /* ---- COPY (end_copy.c) ---- */
 
 /* Source or sink: the COPY statement of `job` (PgJob.copy says which) on a handle that outlives the pipe. The sink's finish
- * commits. The stage takes a reference to the job. */
+ * commits. The stage takes a reference to the job. `count` of the sink is the number of rows. */
 Stage *end_copy(Pg *pg, PgJob *job);
-/* Of a sink that has finished: the number of rows, and how a lost answer to the COMMIT was decided; NULL: it was answered.
- * Borrowed. */
-const char *end_copy_settled_by(const Stage *stage);
 
 #endif

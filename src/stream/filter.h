@@ -33,7 +33,7 @@ typedef struct MeterSeen {
   int64_t eta_ms; /* -1: not known */
   bool end;
 } MeterSeen;
-typedef void (*MeterTold)(void *arg, const MeterSeen *seen);
+typedef void (*MeterTold)(void *arg, const Stage *stage, const MeterSeen *seen);
 Stage *filter_meter(int64_t size, MeterTold told, void *arg);
 
 #endif

@@ -29,5 +29,7 @@ typedef struct PipeOp {
  * timeout_ms <= 0: none. stall_ms <= 0: none; else ERR_TIMEOUT when no byte has moved for so long. */
 PipeOp *pipe_start(Loop *loop, Stage *const *stages, int nstages, int64_t timeout_ms, const char *deadline_name,
                    int64_t stall_ms);
+/* Is it a PipeOp? */
+bool pipe_is(const Op *op);
 
 #endif

@@ -69,6 +69,7 @@ typedef struct StageClass {
   int parallel;    /* how many jobs at once; 0 and 1: sequential */
   size_t gather;   /* parallel: `in` is cut to exactly so many bytes (the last one may be shorter); 0: as it comes */
   bool looks_back; /* job->before is wanted */
+  bool passes;     /* what comes out is what came in */
   bool quick;      /* so little work that a thread is not worth it */
   void *(*worker_new)(Stage *stage); /* memory that a parallel job needs and that is worth keeping; NULL when out of memory */
   void (*worker_free)(void *worker);
@@ -86,8 +87,9 @@ struct Stage {
   char *label;  /* owned: under which name `found` is given; NULL: under its kind */
   char *found;  /* owned: a digest in hexadecimal, the head, what a child printed; NULL: nothing */
   size_t found_len;
-  char *said;     /* owned: the end of a child's standard error; NULL: nothing */
-  uint64_t count; /* replace: how many */
+  char *said;       /* owned: the end of a child's standard error; NULL: nothing */
+  uint64_t count;   /* replace: how many; COPY: rows */
+  char *settled_by; /* owned; sink: how it was found out that it is done, when the answer was lost; NULL: it was answered */
   /* private to the pipe */
   struct PipeSlot *slot;
 };
