@@ -16,4 +16,16 @@ function file.read(path, options) end
 ---@return {path: string, bytes: integer}
 function file.write(path, text, options) end
 
+---A file as the source of a pipe.
+---@param path string
+---@return pgsh.PipePart
+function file.reader(path) end
+
+---A file as the sink of a pipe. It is written under a temporary name in the same directory (".NAME.XXXXXX.part"), synced, and has its name only
+---when the pipe has succeeded; a file of that name is replaced and its mode kept.
+---@param path string
+---@param options? {mode?: integer}   # of a new file; default 0600: a dump holds password hashes
+---@return pgsh.PipePart
+function file.writer(path, options) end
+
 return file

@@ -1,7 +1,10 @@
 ---@meta pgsh.gzip
 -- gzip: strings in the gzip format. Long ones are worked on by a thread of their own, while other tasks go on.
 
+-- gzip{…} itself is a filter of a pipe: see pipe.gzip.
+
 ---@class pgsh.gzip
+---@overload fun(options?: {level: integer?, single: boolean?}): pgsh.PipePart
 local gzip = {}
 
 ---The same text gives the same bytes: neither name nor time is stored.

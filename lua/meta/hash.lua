@@ -1,7 +1,10 @@
 ---@meta pgsh.hash
 -- hash: digests, in lower-case hexadecimal. Long texts and files are worked on by a thread of their own.
 
+-- hash("sha512") itself is a filter of a pipe: see pipe.hash.
+
 ---@class pgsh.hash
+---@overload fun(algorithm: string, options?: {as: string?, expect: string?}): pgsh.PipePart
 local hash = {}
 
 ---@param text string|pgsh.Secret

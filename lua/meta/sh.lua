@@ -40,4 +40,25 @@ function sh.read(command, options) end
 ---@return pgsh.ShResult
 function sh.run(command, options) end
 
+---@class pgsh.ShPartOptions
+---@field input? string|pgsh.Secret  # of sh.output: its standard input; default /dev/null
+---@field env? table<string, string|number|pgsh.Secret|false>
+---@field cwd? string
+---@field ok? integer[]              # exit statuses that are success; default {0}
+---@field what? string               # shown in place of the command
+---@field stderr? fun(line: string)  # given each line of its standard error; may wait; an error it raises fails the pipe
+---@field as? string                 # of sh.input: under which name the end of its output is given in result.text; default "stdout"
+
+---What a command prints, as the source of a pipe. Your word that it changes nothing, as with sh.read.
+---@param command string[]|string
+---@param options? pgsh.ShPartOptions
+---@return pgsh.PipePart
+function sh.output(command, options) end
+
+---A command that reads a stream, as the sink of a pipe. It has to read all of it and to end well.
+---@param command string[]|string
+---@param options? pgsh.ShPartOptions
+---@return pgsh.PipePart
+function sh.input(command, options) end
+
 return sh

@@ -28,6 +28,9 @@ function made.clock() return require("pgsh.clocks").declare end
 -- Stands for "no value" where a service takes one: app:config { READ_ONLY_MODE = unset }.
 function made.unset() return require("pgsh.json").null end
 
+-- The word people look for; as a filter it belongs to pipe, as gzip's does.
+function made.gunzip() return require("pgsh.pipe").gunzip end
+
 function made.spawn()
   return function(name, f, ...)
     if type(name) == "function" then return host.spawn("task", name, f, ...) end

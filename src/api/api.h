@@ -13,6 +13,7 @@ int luaopen_pgsh_hash(lua_State *L);
 int luaopen_pgsh_host(lua_State *L);
 int luaopen_pgsh_http(lua_State *L);
 int luaopen_pgsh_json(lua_State *L);
+int luaopen_pgsh_pipe(lua_State *L);
 int luaopen_pgsh_psql(lua_State *L);
 int luaopen_pgsh_secret(lua_State *L);
 int luaopen_pgsh_sh(lua_State *L);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/part.h"
 #include "base/file.h"
 #include "loop/work.h"
 #include "run/effect.h"
@@ -147,7 +148,8 @@ static int l_file_write(lua_State *L) {
 }
 
 int luaopen_pgsh_file(lua_State *L) {
-  static const luaL_Reg functions[] = {{"read", l_file_read}, {"write", l_file_write}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"read", l_file_read}, {"write", l_file_write}, {"reader", l_part_reader}, {"writer", l_part_writer}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/part.h"
 #include "loop/work.h"
 #include "vm/args.h"
 #include "vm/await.h"
@@ -112,8 +113,18 @@ static int l_gzip_decompress(lua_State *L) {
   return gzip_call(L, &(GzipJob){.limit = (size_t)limit}, data, len);
 }
 
+/* gzip([{level, single}]): a filter of a pipe. */
+static int l_module_call(lua_State *L) {
+  lua_remove(L, 1);
+  return l_part_gzip(L);
+}
+
 int luaopen_pgsh_gzip(lua_State *L) {
   static const luaL_Reg functions[] = {{"compress", l_gzip_compress}, {"decompress", l_gzip_decompress}, {NULL, NULL}};
   luaL_newlib(L, functions);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, l_module_call);
+  lua_setfield(L, -2, "__call");
+  lua_setmetatable(L, -2);
   return 1;
 }

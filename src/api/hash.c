@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/part.h"
 #include "base/buf.h"
 #include "loop/work.h"
 #include "run/effect.h"
@@ -152,6 +153,12 @@ static int l_hash_names(lua_State *L) {
   return 1;
 }
 
+/* hash(algorithm [, {as, expect}]): a filter of a pipe. */
+static int l_module_call(lua_State *L) {
+  lua_remove(L, 1);
+  return l_part_hash(L);
+}
+
 int luaopen_pgsh_hash(lua_State *L) {
   static const luaL_Reg functions[] = {{"file", l_hash_file}, {"names", l_hash_names}, {NULL, NULL}};
   luaL_newlib(L, functions);
@@ -161,5 +168,9 @@ int luaopen_pgsh_hash(lua_State *L) {
     lua_pushcclosure(L, l_hash_text, 1);
     lua_settable(L, -3);
   }
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, l_module_call);
+  lua_setfield(L, -2, "__call");
+  lua_setmetatable(L, -2);
   return 1;
 }

@@ -6,29 +6,26 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "loop/proc.h"
+#include "api/part.h"
+#include "api/sh.h"
 #include "run/effect.h"
 #include "run/run.h"
 #include "vm/args.h"
 #include "vm/await.h"
 #include "vm/luaerr.h"
 
-#define SH_SHOW_BYTES 300
 #define SH_NAME_BYTES 60
 #define SH_KEEP_BYTES ((size_t)64 << 10) /* of each output of sh.run: it goes into the journal */
 
-typedef struct ShArgs {
-  ProcSpec spec;
-  int64_t timeout_ms;
-  Buf show;
-  bool unknown;
-} ShArgs;
-
-static int l_args_gc(lua_State *L) {
-  ShArgs *args = lua_touserdata(L, 1);
+void sh_args_fini(void *self) {
+  ShArgs *args = self;
   proc_spec_fini(&args->spec);
   buf_fini(&args->show);
   memset(args, 0, sizeof *args);
+}
+
+static int l_args_gc(lua_State *L) {
+  sh_args_fini(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -114,6 +111,13 @@ static void sh_args_string(lua_State *L, ShArgs *args, int index) {
   args->spec.name = buf_take(&name);
 }
 
+void sh_args_command(lua_State *L, ShArgs *args, int index) {
+  if (lua_istable(L, index) && !args_is_unknown(L, index))
+    sh_args_list(L, args, index);
+  else
+    sh_args_string(L, args, index);
+}
+
 /* ---- options ---- */
 
 static void sh_args_env(lua_State *L, ShArgs *args, int options) {
@@ -170,7 +174,7 @@ static void sh_args_ok(lua_State *L, ShArgs *args, int options) {
   lua_pop(L, 1);
 }
 
-static void sh_args_options(lua_State *L, ShArgs *args, int options, bool change) {
+void sh_args_options(lua_State *L, ShArgs *args, int options, bool change) {
   sh_args_env(L, args, options);
   sh_args_input(L, args, options);
   sh_args_ok(L, args, options);
@@ -181,13 +185,11 @@ static void sh_args_options(lua_State *L, ShArgs *args, int options, bool change
   args->spec.tail = change;
 }
 
-/* One line, cut at a character. */
-static void sh_finish_show(ShArgs *args) {
-  Buf *show = &args->show;
+void sh_finish_show(Buf *show, size_t most) {
   for (size_t i = 0; i < show->len; i++)
     if ((unsigned char)show->data[i] < 0x20 || show->data[i] == 0x7f) show->data[i] = ' ';
-  if (show->len <= SH_SHOW_BYTES) return;
-  size_t whole = show->len, len = SH_SHOW_BYTES;
+  if (show->len <= most) return;
+  size_t whole = show->len, len = most;
   while (len > 0 && ((unsigned char)show->data[len] & 0xC0) == 0x80)
     len--;
   show->len = len;
@@ -196,9 +198,7 @@ static void sh_finish_show(ShArgs *args) {
 
 /* ---- the operation ---- */
 
-/* A copy: the door may start it again. */
-static Op *sh_start(lua_State *L, int index) {
-  const ShArgs *args = lua_touserdata(L, index);
+ProcSpec sh_args_spec(const ShArgs *args) {
   const ProcSpec *from = &args->spec;
   ProcSpec spec = {.has_input = from->has_input, .limit_bytes = from->limit_bytes, .tail = from->tail};
   for (char **word = from->argv; *word != NULL; word++)
@@ -212,6 +212,12 @@ static Op *sh_start(lua_State *L, int index) {
   while (from->accept[count] >= 0)
     count++;
   spec.accept = memcpy(mem_alloc((count + 1) * sizeof *spec.accept), from->accept, (count + 1) * sizeof *spec.accept);
+  return spec;
+}
+
+static Op *sh_start(lua_State *L, int index) {
+  const ShArgs *args = lua_touserdata(L, index);
+  ProcSpec spec = sh_args_spec(args);
   const char *deadline = NULL;
   int64_t left = await_time_left(L, args->timeout_ms, &deadline);
   return proc_start(vm_loop(vm_of(L)), &spec, left, deadline);
@@ -248,15 +254,15 @@ static size_t sh_utf8_len(const unsigned char *text, size_t left) {
 }
 
 /* The journal holds text: what is not becomes the replacement character. A tail that begins inside a character loses its rest. */
-static void sh_push_text(lua_State *L, const Buf *bytes, bool truncated) {
+void sh_push_text(lua_State *L, const char *bytes, size_t size, bool truncated) {
   luaL_Buffer out;
   luaL_buffinit(L, &out);
-  const unsigned char *text = (const unsigned char *)buf_str(bytes);
+  const unsigned char *text = (const unsigned char *)bytes;
   size_t i = 0;
-  while (truncated && i < bytes->len && i < 3 && (text[i] & 0xC0) == 0x80)
+  while (truncated && i < size && i < 3 && (text[i] & 0xC0) == 0x80)
     i++;
-  while (i < bytes->len) {
-    size_t len = sh_utf8_len(text + i, bytes->len - i);
+  while (i < size) {
+    size_t len = sh_utf8_len(text + i, size - i);
     if (len == 0)
       luaL_addstring(&out, "\xEF\xBF\xBD");
     else
@@ -270,9 +276,9 @@ static int sh_push_change(lua_State *L, Op *op, int args) {
   (void)args;
   const ProcResult *result = proc_result(op);
   sh_push_end(L, result);
-  sh_push_text(L, &result->out, result->truncated);
+  sh_push_text(L, buf_str(&result->out), result->out.len, result->truncated);
   lua_setfield(L, -2, "out");
-  sh_push_text(L, &result->err, result->truncated);
+  sh_push_text(L, buf_str(&result->err), result->err.len, result->truncated);
   lua_setfield(L, -2, "err");
   if (result->truncated) {
     lua_pushboolean(L, 1);
@@ -290,12 +296,9 @@ static int sh_call(lua_State *L, EffectKind kind) {
   int options = args_options(L, 2, kind == EFFECT_CHANGE ? run_keys : read_keys);
   luaL_checkstack(L, 20, "sh");
   ShArgs *args = sh_new_args(L);
-  if (lua_istable(L, 1) && !args_is_unknown(L, 1))
-    sh_args_list(L, args, 1);
-  else
-    sh_args_string(L, args, 1);
+  sh_args_command(L, args, 1);
   sh_args_options(L, args, options, kind == EFFECT_CHANGE);
-  sh_finish_show(args);
+  sh_finish_show(&args->show, SH_SHOW_BYTES);
   lua_settop(L, 3);
   EffectSpec spec = {
       .kind = kind,
@@ -315,7 +318,8 @@ static int l_sh_read(lua_State *L) { return sh_call(L, EFFECT_READ); }
 static int l_sh_run(lua_State *L) { return sh_call(L, EFFECT_CHANGE); }
 
 int luaopen_pgsh_sh(lua_State *L) {
-  static const luaL_Reg functions[] = {{"read", l_sh_read}, {"run", l_sh_run}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"read", l_sh_read}, {"run", l_sh_run}, {"output", l_part_output}, {"input", l_part_input}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -1,0 +1,65 @@
+/* sh_parts: commands as the ends of a pipe (lua/meta/sh.lua documents them). */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/part.h"
+#include "api/sh.h"
+#include "api/sh_lines.h"
+#include "run/run.h"
+#include "vm/args.h"
+#include "vm/luaerr.h"
+
+static Stage *proc_open(lua_State *L, const Part *part, Stage *(*make)(ProcSpec *, const EndLines *)) {
+  ProcSpec spec = sh_args_spec(part->own);
+  if (part_push(L, part) == LUA_TUSERDATA) lua_getiuservalue(L, -1, 1);
+  bool listens = lua_isfunction(L, -1);
+  lua_settop(L, lua_gettop(L) - 2);
+  if (!listens) return make(&spec, NULL);
+  ShLines *lines = sh_lines_new(L, part);
+  EndLines reader = sh_lines_reader(lines);
+  Stage *stage = make(&spec, &reader);
+  sh_lines_set_stage(lines, stage);
+  return stage;
+}
+
+static Stage *output_open(lua_State *L, Part *part) { return proc_open(L, part, end_proc_output); }
+static Stage *input_open(lua_State *L, Part *part) { return proc_open(L, part, end_proc_input); }
+
+static const PartClass output_class = {
+    .role = PART_SOURCE, .kind = "sh.output", .size = sizeof(ShArgs), .fini = sh_args_fini, .open = output_open};
+static const PartClass input_class = {
+    .role = PART_SINK, .kind = "sh.input", .changes = true, .size = sizeof(ShArgs), .fini = sh_args_fini, .open = input_open};
+
+static int proc_part(lua_State *L, const PartClass *cls, const char *const keys[]) {
+  lua_settop(L, 2);
+  int options = args_options(L, 2, keys);
+  luaL_checkstack(L, 20, "sh");
+  Part *part = part_new(L, cls);
+  ShArgs *own = part->own;
+  sh_args_command(L, own, 1);
+  sh_args_options(L, own, options, true);
+  sh_finish_show(&own->show, SH_SHOW_BYTES);
+  part->unknown = own->unknown;
+  part->target = guard_target(run_of(L)->guard, "sh", "localhost", NULL);
+  buf_add_str(&part->show, args_string(L, options, "what", buf_str(&own->show)));
+  if (args_push(L, options, "stderr") != LUA_TNIL && !lua_isfunction(L, -1))
+    return luaerr_throw(L, ERR_USAGE, "option 'stderr': a function expected, got %s", luaL_typename(L, -1));
+  lua_setiuservalue(L, 3, 1);
+  return 1;
+}
+
+/* sh.output(command [, options]) */
+int l_part_output(lua_State *L) {
+  static const char *const keys[] = {"input", "env", "cwd", "ok", "what", "stderr", NULL};
+  return proc_part(L, &output_class, keys);
+}
+
+/* sh.input(command [, options]) */
+int l_part_input(lua_State *L) {
+  static const char *const keys[] = {"env", "cwd", "ok", "what", "stderr", "as", NULL};
+  int made = proc_part(L, &input_class, keys);
+  Part *part = part_get(L, -1);
+  part->label = mem_strdup(args_string(L, lua_istable(L, 2) ? 2 : 0, "as", "stdout"));
+  return made;
+}
