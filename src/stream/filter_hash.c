@@ -51,7 +51,7 @@ static void hash_free(Stage *stage) {
   free(filter);
 }
 
-static const StageClass hash_class = {.kind = "hash", .work = hash_work, .free = hash_free};
+static const StageClass hash_class = {.kind = "hash", .passes = true, .work = hash_work, .free = hash_free};
 
 Stage *filter_hash(const char *algorithm, const char *expect) {
   Digest *digest = digest_new(algorithm);

@@ -37,16 +37,27 @@ function run.shell(command)
   return (text:gsub("\n$", ""))
 end
 
+-- A shim for LD_PRELOAD from support/NAME.c, built once.
+local shims = {}
+local function shim(name)
+  if not shims[name] then
+    local so = run.shell "pwd" .. "/build/spec/" .. name .. ".so"
+    assert(os.execute(("mkdir -p build/spec && cc -shared -fPIC -O1 -o %s.$$ tests/spec/support/%s.c -ldl && mv %s.$$ %s")
+      :format(quote(so), name, quote(so), quote(so))))
+    shims[name] = so
+  end
+  return shims[name]
+end
+
 -- Environment for a process that is killed at its N-th write to the journal (support/crash.c): "before", "torn", "after".
 -- Without a number nothing is killed, and the writes are counted in the file `count`.
-local shim
 function run.crash(number, how, count)
-  if not shim then
-    shim = run.shell "pwd" .. "/build/spec/crash.so"
-    assert(os.execute(("mkdir -p build/spec && cc -shared -fPIC -O1 -o %s.$$ tests/spec/support/crash.c -ldl && mv %s.$$ %s")
-      :format(quote(shim), quote(shim), quote(shim))))
-  end
-  return { LD_PRELOAD = shim, CRASH_AT = number or 0, CRASH_HOW = how, CRASH_COUNT = count }
+  return { LD_PRELOAD = shim "crash", CRASH_AT = number or 0, CRASH_HOW = how, CRASH_COUNT = count }
+end
+
+-- Environment for a process whose disk has room for so many bytes of a file in the making, or is slow (support/full.c).
+function run.disk(bytes, slow_ms)
+  return { LD_PRELOAD = shim "full", FULL_AT = bytes, FULL_SLOW = slow_ms }
 end
 
 -- A directory with home and state, gone with box:remove(), and with it what still runs.
