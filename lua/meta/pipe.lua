@@ -42,6 +42,7 @@ local pipe = {}
 ---@field bytes integer                   # that the source gave
 ---@field out_bytes integer               # that the sink took
 ---@field ms integer
+---@field path? string                    # of file.writer
 ---@field rows? integer                   # of db:copy_in
 ---@field digest? table<string, string>   # of the hashes: by `as`, else by algorithm
 ---@field text? table<string, string>     # of head, tail, pipe.text by `as`, else "head", "tail", "text"; of sh.input what it printed ("stdout")

@@ -66,6 +66,8 @@ int l_part_writer(lua_State *L) {
   int options = args_options(L, 2, keys);
   int64_t mode = args_integer(L, options, "mode", WRITER_MODE);
   if (mode < 0 || mode > 07777) luaerr_throw(L, ERR_USAGE, "mode: a file mode expected, such as tonumber(\"640\", 8)");
-  file_part(L, &writer_class)->mode = (unsigned)mode;
+  FilePart *own = file_part(L, &writer_class);
+  own->mode = (unsigned)mode;
+  part_get(L, -1)->path = own->path;
   return 1;
 }

@@ -35,10 +35,11 @@ typedef struct PartClass {
 
 struct Part {
   const PartClass *cls;
-  Target *target; /* NULL: a filter */
-  Buf show;       /* one line, never a secret */
-  char *label;    /* under which name the result is given; NULL: none */
-  bool unknown;   /* an argument is only known after a run */
+  Target *target;   /* NULL: a filter */
+  Buf show;         /* one line, never a secret */
+  const char *path; /* of a file it makes, for the result; borrowed from own; NULL: none */
+  char *label;      /* under which name the result is given; NULL: none */
+  bool unknown;     /* an argument is only known after a run */
   void *own;
 };
 

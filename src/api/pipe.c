@@ -278,6 +278,10 @@ static int pipe_push(lua_State *L, Op *op, int index) {
     lua_pushstring(L, settled_by);
     lua_setfield(L, result, "settled_by");
   }
+  if (pipe_sink(args)->path != NULL) {
+    lua_pushstring(L, pipe_sink(args)->path);
+    lua_setfield(L, result, "path");
+  }
   if (!pipe_is(op)) return 1; /* settled long after: the rest was lost with the process that knew it */
   const PipeOp *pipe = (const PipeOp *)op;
   lua_createtable(L, pipe->nstages, 0);

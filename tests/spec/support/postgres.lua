@@ -119,7 +119,7 @@ function Server:remove()
   self.guardian = nil
 end
 
--- options: port.
+-- options: port; settings: more lines for postgresql.conf.
 function postgres.start(options)
   local as, owner = unprivileged()
   local dir = os.tmpname()
@@ -132,7 +132,7 @@ function postgres.start(options)
     :format(as, self.bin, dir, dir), "w"))
   must(("cd / && %s%s/initdb -D %s/data -U postgres -A trust -N -E UTF8 --locale=C --no-instructions"):format(as, self.bin, dir))
   write_file(dir .. "/data/postgresql.conf", "a",
-    SETTINGS .. ("port = %d\nunix_socket_directories = '%s'\n"):format(self.port, dir))
+    SETTINGS .. ("port = %d\nunix_socket_directories = '%s'\n"):format(self.port, dir) .. (options and options.settings or ""))
   write_file(dir .. "/data/pg_hba.conf", "w", ACCESS)
   self:start()
   return self
