@@ -11,9 +11,8 @@
 #include "base/buf.h"
 #include "stream/filter.h"
 
-#ifndef DEFLATE_BLOCK
-#define DEFLATE_BLOCK ((size_t)1 << 19)
-#endif
+/* Larger blocks are a little smaller and faster (less priming); a chunk goes in as it is, without a copy. */
+#define DEFLATE_BLOCK CHUNK_BYTES
 #define DEFLATE_JOBS 4
 #define DEFLATE_WINDOW ((size_t)1 << 15)
 #define DEFLATE_HEADER_BYTES 10

@@ -12,6 +12,7 @@
 typedef struct HashFilter {
   Stage stage;
   Digest *digest;
+  char *algorithm;
   char *expect; /* NULL: anything */
   uint64_t bytes;
 } HashFilter;
@@ -25,7 +26,7 @@ static bool hash_check(const HashFilter *filter, StageJob *job) {
   const char *is = filter->stage.found, *want = filter->expect;
   if (want == NULL || strcasecmp(is, want) == 0) return true;
   int shown = hash_shown(is, want);
-  return err_set(&job->err, ERR_IO, "the %s of these %llu bytes is %.*s%s, not %.*s%s as expected", filter->stage.label,
+  return err_set(&job->err, ERR_IO, "the %s of these %llu bytes is %.*s%s, not %.*s%s as expected", filter->algorithm,
                  (unsigned long long)filter->bytes, shown, is, hash_dots(is, shown), shown, want, hash_dots(want, shown));
 }
 
@@ -47,17 +48,19 @@ static bool hash_work(Stage *stage, StageJob *job) {
 static void hash_free(Stage *stage) {
   HashFilter *filter = (HashFilter *)stage;
   digest_free(filter->digest);
+  free(filter->algorithm);
   free(filter->expect);
   free(filter);
 }
 
-static const StageClass hash_class = {.kind = "hash", .passes = true, .work = hash_work, .free = hash_free};
+static const StageClass hash_class = {.kind = "hash", .work = hash_work, .passes = true, .free = hash_free};
 
 Stage *filter_hash(const char *algorithm, const char *expect) {
   Digest *digest = digest_new(algorithm);
   if (digest == NULL) return NULL;
   HashFilter *filter = mem_alloc(sizeof *filter);
   filter->digest = digest;
+  filter->algorithm = mem_strdup(algorithm);
   filter->expect = mem_strdup(expect);
   stage_init(&filter->stage, &hash_class, NULL);
   filter->stage.label = mem_strdup(algorithm);

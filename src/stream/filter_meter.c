@@ -78,7 +78,7 @@ static void meter_tick(Stage *stage) {
   meter_tell(filter, false);
 }
 
-static const StageClass meter_class = {.kind = "meter", .work = meter_work, .quick = true, .passes = true, .tick = meter_tick};
+static const StageClass meter_class = {.kind = "meter", .work = meter_work, .passes = true, .quick = true, .tick = meter_tick};
 
 Stage *filter_meter(int64_t size, MeterTold told, void *arg) {
   MeterFilter *filter = mem_alloc(sizeof *filter);

@@ -104,8 +104,8 @@ static void watch_free(Stage *stage) {
   free(filter);
 }
 
-static const StageClass head_class = {.kind = "head", .work = head_work, .quick = true, .passes = true, .free = watch_free};
-static const StageClass tail_class = {.kind = "tail", .work = tail_work, .quick = true, .passes = true, .free = watch_free};
+static const StageClass head_class = {.kind = "head", .work = head_work, .passes = true, .quick = true, .free = watch_free};
+static const StageClass tail_class = {.kind = "tail", .work = tail_work, .passes = true, .quick = true, .free = watch_free};
 
 static Stage *watch_new(const StageClass *cls, size_t bytes, const char *match, size_t match_len) {
   WatchFilter *filter = mem_alloc(sizeof *filter);
