@@ -116,6 +116,9 @@ int l_part_hash(lua_State *L) {
   for (size_t i = 0; digest_names[i] != NULL; i++)
     if (strcmp(digest_names[i], algorithm) == 0) own->algorithm = digest_names[i];
   if (own->algorithm == NULL) luaerr_throw(L, ERR_USAGE, "hash: no digest \"%s\"; hash.names() lists them", algorithm);
+  Digest *digest = digest_new(own->algorithm);
+  if (digest == NULL) luaerr_throw(L, ERR_USAGE, "hash: this system's policy forbids \"%s\"", own->algorithm);
+  digest_free(digest);
   size_t len = 0;
   args_push(L, options, "expect");
   const char *expect = filter_text(L, part, lua_gettop(L), "hash: expect", &len);
