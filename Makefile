@@ -10,6 +10,7 @@ Q := $(if $(filter 1,$(V)),,@)
 DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libdeflate-dev libssl-dev
 DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip
 DEPS_LAB := curl jq postgresql-client-15
+DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2
 DEPS_LINT := clang clang-tidy clang-format cppcheck valgrind libclang-rt-14-dev universal-ctags
 
 LIBS := lua5.4 libuv libpq libcurl jansson zlib libdeflate libcrypto
@@ -36,7 +37,7 @@ PKG = $(shell pkg-config --cflags $(LIBS))
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DPGSH_VERSION='"$(VERSION)"' -Isrc $(PKG) $(CFLAGS) $(HARD)
 
 .DEFAULT_GOAL := all
-.PHONY: help deps deps-build deps-lint all demo check check-lab lint lint-layers fmt fuzz bench bench-heroku stats install uninstall clean
+.PHONY: help deps deps-build deps-lint all demo check check-lab lint lint-layers fmt fuzz bench bench-heroku bench-pipe stats install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -64,6 +65,9 @@ $(BUILD)/.deps-lint: Makefile
 # A Node that is there already is used; npm brings a newer one where it is too old.
 $(BUILD)/.deps-lab: Makefile
 	$(call install-deps,$(DEPS_LAB) $(shell command -v npm >/dev/null || echo npm))
+
+$(BUILD)/.deps-bench: Makefile
+	$(call install-deps,$(DEPS_BENCH))
 
 all: $(BUILD)/.deps-build ## build ./pgsh
 	@$(MAKE) --no-print-directory $(BIN)
@@ -110,9 +114,12 @@ fmt: deps-lint ## format the C sources
 fuzz: deps-lint deps-build ## fuzz the parsers (SECONDS=30 each)
 	$(Q)tests/fuzz/run.sh $(or $(SECONDS),30)
 
-bench: bench-heroku ## every measurement
+bench: bench-heroku bench-pipe ## every measurement
 bench-heroku: deps $(BUILD)/.deps-lab all ## start-up, journal, and the Heroku maintenance against the CLI
 	$(Q)./pgsh lua tests/bench/bench.lua
+bench-pipe: deps $(BUILD)/.deps-bench all ## dump, gzip and hashes in one pass, import, rows, against pigz, gunzip, psql, psycopg2
+	$(Q)./pgsh lua tests/bench/pipe.lua
+	$(Q)./pgsh lua tests/bench/rows.lua
 
 stats: ## lines by folder, largest files
 	@for d in src/*/ lua/pgsh lua/meta procedures tests; do printf '%-14s %6d\n' $$d $$(git ls-files $$d | xargs cat | wc -l); done

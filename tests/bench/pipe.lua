@@ -40,8 +40,8 @@ end
 
 -- Rows as applications have them: numbers, times, words that repeat, tokens that do not.
 local FILL = [[
-  create table events (id bigint primary key, at timestamptz not null, account int not null, kind text not null, path text, amount numeric(12,2),
-    token uuid, note text);
+  create table events (id bigint primary key, at timestamptz not null, account int not null, kind text not null, path text,
+    amount numeric(12,2), token uuid, note text);
   select setseed(0.5);
   insert into events select i, timestamptz '2024-01-01 00:00Z' + i * interval '1.7 seconds', (random() * 50000)::int,
     (array['login','logout','purchase','refund','view','download'])[1 + (random() * 5)::int],
@@ -93,12 +93,14 @@ end
 
 local function dump(filter)
   return pgsh(([[
-    local done = pipe { sh.output { "pg_dumpall" }, hash("sha512", { as = "plain" }), pipe.tail { match = "database cluster dump complete" },
-      %s, hash("sha512", { as = "packed" }), file.writer "p.gz" }
+    local done = pipe { sh.output { "pg_dumpall" }, hash("sha512", { as = "plain" }),
+      pipe.tail { match = "database cluster dump complete" }, %s, hash("sha512", { as = "packed" }), file.writer "p.gz" }
     file.write("p.gz.sha512", done.digest.packed .. "  p.gz\n")
     return sh.read("grep VmHWM /proc/$PPID/status").out:match "%%d+"
   ]]):format(filter))
 end
+
+local PIGZ = "pg_dumpall | pigz -p2 | tee f.gz | sha512sum >f.gz.sha512"
 
 local bench = {}
 local peak = 0
@@ -109,8 +111,9 @@ function bench.dump()
   local t = race {
     { name = "pgsh", command = function() return dump "gzip { level = 6 }" end,
       after = function() keep_peak() sh "sha512sum -c --quiet p.gz.sha512" packed.pgsh = size "p.gz" end },
-    { name = "documented", command = "pg_dumpall >f && gzip f && sha512sum f.gz >f.gz.sha512", after = function() packed.gzip = size "f.gz" end },
-    { name = "pigz", command = "pg_dumpall | pigz -p2 | tee f.gz | sha512sum >f.gz.sha512", after = function() packed.pigz = size "f.gz" end },
+    { name = "documented", command = "pg_dumpall >f && gzip f && sha512sum f.gz >f.gz.sha512",
+      after = function() packed.gzip = size "f.gz" end },
+    { name = "pigz", command = PIGZ, after = function() packed.pigz = size "f.gz" end },
     { name = "server", command = "pg_dumpall >/dev/null" },
   }
   row("dump, gzip 6, two SHA-512", t.pgsh, "pg_dumpall >f; gzip f; sha512sum f.gz", t.documented, "<= 0.4")
@@ -134,7 +137,7 @@ function bench.single()
   local t = race {
     { name = "pgsh", command = function() return dump "gzip { level = 6, single = true }" end,
       after = function() keep_peak() packed.pgsh = size "p.gz" end },
-    { name = "pigz", command = "pg_dumpall | pigz -p2 | tee f.gz | sha512sum >f.gz.sha512", after = function() packed.pigz = size "f.gz" end },
+    { name = "pigz", command = PIGZ, after = function() packed.pigz = size "f.gz" end },
   }
   row("the same as one member", t.pgsh, "pg_dumpall | pigz -p2 | tee | sha512sum", t.pigz, "<= 1")
   print(("  %-30s pgsh / pigz %.4f"):format("its size", packed.pgsh / packed.pigz))
@@ -143,7 +146,9 @@ end
 -- Into an empty database each time.
 function bench.import()
   sh "pg_dump -d postgres | gzip -1 >import.gz"
-  local function fresh() server:psql "drop database if exists target" server:psql "create database target" server:psql "checkpoint" end
+  local function fresh()
+    for _, sql in ipairs { "drop database if exists target", "create database target", "checkpoint" } do server:psql(sql) end
+  end
   local t = race {
     { name = "pgsh", before = fresh, after = keep_peak, command = function()
       return pgsh [[

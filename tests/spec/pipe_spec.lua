@@ -111,7 +111,9 @@ describe("pipe", function()
     it("many pipes at once", function()
       local tasks = {}
       for i = 1, 8 do
-        tasks[i] = host.spawn("spec", function() return pipe { sh.output { "seq", "1", 100000 + i }, gzip(), pipe.gunzip(), hash "sha256" } end)
+        tasks[i] = host.spawn("spec", function()
+          return pipe { sh.output { "seq", "1", 100000 + i }, gzip(), pipe.gunzip(), hash "sha256" }
+        end)
       end
       for i = 1, 8 do
         assert.equal(sh.read(("seq 1 %d | sha256sum"):format(100000 + i)).out:match "%x+", tasks[i]:join().digest.sha256)
@@ -137,8 +139,8 @@ describe("pipe", function()
     it("in bounded memory, whatever the size", function()
       local box = run.box()
       local code = [[
-        pipe { sh.output { "head", "-c", "600000000", "/dev/urandom" }, hash "sha512", gzip { level = 1 }, hash("sha512", { as = "packed" }),
-          pipe.meter "all", pipe.tail(100), sh.input "cat >/dev/null" }
+        pipe { sh.output { "head", "-c", "600000000", "/dev/urandom" }, hash "sha512", gzip { level = 1 },
+          hash("sha512", { as = "packed" }), pipe.meter "all", pipe.tail(100), sh.input "cat >/dev/null" }
         return sh.read("grep VmHWM /proc/$PPID/status").out:match "%d+"
       ]]
       local result = box:pgsh({ "-e", code }, { env = { ASAN_OPTIONS = "detect_leaks=0" } })
@@ -196,8 +198,8 @@ describe("pipe", function()
     end)
     it("with a disk that is full, and leaves nothing on it", function()
       local box = run.box()
-      local result = box:pgsh({ "-e", ([[pipe { sh.output { "head", "-c", "20000000", "/dev/zero" }, file.writer %q }]]):format(path "out") },
-        { env = run.disk(7000000) })
+      local code = ([[pipe { sh.output { "head", "-c", "20000000", "/dev/zero" }, file.writer %q }]]):format(path "out")
+      local result = box:pgsh({ "-e", code }, { env = run.disk(7000000) })
       box:remove()
       has(result.stderr, "No space left on device")
       assert.equal("", names())
@@ -306,7 +308,8 @@ describe("pipe", function()
   describe("tells a Lua function what a child says", function()
     it("line by line, also the last one", function()
       local seen = {}
-      pipe { sh.output("echo a >&2; echo b >&2; printf c >&2; echo out", { stderr = function(line) seen[#seen + 1] = line end }), pipe.text() }
+      local function keep(line) seen[#seen + 1] = line end
+      pipe { sh.output("echo a >&2; echo b >&2; printf c >&2; echo out", { stderr = keep }), pipe.text() }
       assert.same({ "a", "b", "c" }, seen)
     end)
     it("before the pipe is done, though it waits", function()
@@ -366,7 +369,8 @@ describe("pipe", function()
         function() gzip { level = 0 } end, function() gzip { level = 10, single = true } end, function() gzip { levle = 1 } end,
         function() hash "sha17" end, function() hash("sha256", { expect = "xyz" }) end,
         function() pipe.replace("", "x") end, function() pipe.replace "x" end, function() pipe.head(0) end,
-        function() pipe.tail(3, { match = "long" }) end, function() pipe.text "x" end, function() sh.input { "echo", require "pgsh.secret" "s3cret" } end,
+        function() pipe.tail(3, { match = "long" }) end, function() pipe.text "x" end,
+        function() sh.input { "echo", require "pgsh.secret" "s3cret" } end,
         function() sh.output({ "true" }, { stderr = 7 }) end, function() file.writer("x", { mode = -1 }) end,
       } do
         assert.equal("usage", failure(make).kind)
@@ -386,7 +390,8 @@ describe("pipe", function()
     it("and a plan shows it", function()
       local text
       scope("show", function()
-        text = tostring(pipe { sh.output { "pg_dumpall", "-h", "a b" }, hash "sha512", gzip { level = 9 }, pipe.meter "dump", file.writer(path "out") })
+        text = tostring(pipe { sh.output { "pg_dumpall", "-h", "a b" }, hash "sha512", gzip { level = 9 }, pipe.meter "dump",
+          file.writer(path "out") })
       end)
       has(text, ("pg_dumpall -h 'a b' | sha512 | gzip -9 | meter > %s"):format(path "out"))
       assert.equal("", names())
