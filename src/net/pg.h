@@ -73,12 +73,16 @@ typedef struct PgNoter {
   int number;
 } PgNoter;
 
+/* Which way the data of a COPY goes, seen from the server. */
+typedef enum PgCopy { PG_COPY_NONE, PG_COPY_OUT, PG_COPY_IN } PgCopy;
+
 typedef struct PgJob {
   int refs;
   bool read;        /* BEGIN READ ONLY … COMMIT; else BEGIN … COMMIT */
   bool transaction; /* false: sent as it is (changes only, one statement) */
   bool stream;      /* one statement, whose rows come batch by batch (pg_stream_next) */
   bool listen;      /* the statement is a LISTEN: then wait for one notification */
+  PgCopy copy; /* one statement, COPY … TO STDOUT (a read) or COPY … FROM STDIN (a change): see pg_copy_read, pg_copy_write */
   PgStatement *statements;
   int nstatements;
   int64_t lock_timeout_ms, statement_timeout_ms; /* 0: the server's own; SET LOCAL */
@@ -144,6 +148,17 @@ const PgIdentity *pg_identity(const Pg *pg);
 
 typedef struct PgStream PgStream;
 
+/* Where the data of a COPY stands. Private. */
+typedef struct PgCopyState {
+  void (*ready)(void *arg);
+  void *arg;
+  struct PgScript *script; /* NULL: the COPY has not begun, or is over */
+  bool wanted;             /* out: `ready` is waited for */
+  bool ended;              /* out: all was read; in: nothing more will be written */
+  const char *piece;       /* in: borrowed */
+  size_t piece_len;
+} PgCopyState;
+
 typedef struct PgOp {
   Op op;
   PgJob *job;
@@ -156,6 +171,7 @@ typedef struct PgOp {
   /* private */
   Pg *pg;
   struct PgChain *chain;
+  PgCopyState copy;
 } PgOp;
 
 /* Run the job (a reference is taken). When the handle is busy or closed the Op fails with ERR_BUSY. The returned Op is armed or
@@ -179,6 +195,23 @@ bool pg_stream_ended(const PgStream *stream);
 PgOp *pg_stream_next(PgStream *stream, int64_t timeout_ms, const char *deadline_name);
 /* Stop and free; rows that are still to come are cancelled on the server, in the background. NULL is fine. */
 void pg_stream_close(PgStream *stream);
+
+/* ---- COPY: the data of a job with `copy` (pg_copy.c) ----
+ *
+ * The Op settles when everything is over, the COMMIT too; results[0].affected is the number of rows. op_cancel may come at any
+ * moment: the server is told, a change is rolled back. Once the Op has settled, or was asked to stop, `ready` is not called any
+ * more and nothing that was borrowed is looked at. */
+
+/* Who is told, from the loop: out: there is something to read; in: the piece was taken. Right after pg_run. */
+void pg_copy_watch(PgOp *op, void (*ready)(void *arg), void *arg);
+/* Out: as much as is there now, at most room bytes (> 0), not cut at rows. 0: nothing now, `ready` will be called. -1: that was
+ * all; the Op settles and says whether it was. As long as nobody reads, the server waits. */
+int64_t pg_copy_read(PgOp *op, char *into, size_t room);
+/* In: the next piece, not empty. True: it was taken. False: the bytes are borrowed until `ready` is called; not another piece
+ * before that. An error that the server reports meanwhile ends the COPY at once (with TLS: at the end of the data). */
+bool pg_copy_write(PgOp *op, const char *bytes, size_t len);
+/* In: that was all. After the last piece was taken. */
+void pg_copy_end(PgOp *op);
 
 /* ---- connection strings ---- */
 

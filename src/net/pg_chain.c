@@ -292,7 +292,7 @@ static void on_script_done(void *arg, Err *err) {
     err_fini(err);
     chain_end_script(c);
     chain_connect(c);
-  } else if (strcmp(err->sqlstate, "55P03") == 0 && c->attempts < job->retry_times && !cancelled) {
+  } else if (strcmp(err->sqlstate, "55P03") == 0 && c->attempts < job->retry_times && !cancelled && !s->copied) {
     c->attempts++;
     err_fini(err);
     chain_end_script(c);
@@ -322,6 +322,7 @@ static void chain_run(PgChain *c) {
     c->blockers = pg_blockers_start(pg->loop, pg->conninfo, PQbackendPID(pg->conn->pg), first);
   }
   c->script = pg_script_start(pg->conn, c->op->job, &c->op->op, &chain_events, c);
+  if (job->copy != PG_COPY_NONE) c->script->copy = &c->op->copy;
 }
 
 /* ---- an unanswered COMMIT ---- */

@@ -10,6 +10,7 @@
 /* libpq calls this while it parses; the notice is only kept. */
 static void on_notice(void *arg, const PGresult *res) {
   PgConn *conn = arg;
+  conn->noticed = true;
   const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
   const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
   if (text == NULL || conn->notices.len > NOTICES_MAX_BYTES) return;
@@ -34,6 +35,7 @@ static void on_deferred(Deferred *d) {
 /* What the socket must become for us to go on. */
 static void conn_watch(PgConn *conn, bool flushing) {
   bool reads = (conn->waiting && !conn->paused) || conn->listening;
+  flushing = flushing || conn->blocked;
   if (conn->watch != NULL) fdwatch_set(conn->watch, (reads ? UV_READABLE : 0) | (flushing ? UV_WRITABLE : 0));
 }
 
@@ -61,7 +63,7 @@ static bool conn_has_pending(const PgConn *conn) {
 
 /* Is there a result to take? */
 static bool conn_has_result(PgConn *conn) {
-  if (conn->user == NULL || conn->lost || !conn->waiting || conn->paused) return false;
+  if (conn->user == NULL || conn->lost || !conn->waiting || conn->paused || conn->copy != PG_COPY_NONE) return false;
   while (PQisBusy(conn->pg))
     if (!conn_has_pending(conn) || PQconsumeInput(conn->pg) == 0) return !PQisBusy(conn->pg);
   return true;
@@ -82,6 +84,11 @@ static void conn_take_results(PgConn *conn) {
   }
 }
 
+static void conn_tell_copy(PgConn *conn) {
+  bool copying = conn->copy != PG_COPY_NONE && !conn->paused && !conn->blocked;
+  if (conn->user != NULL && !conn->lost && copying) conn->user->on_copy(conn->arg);
+}
+
 static void conn_finish(PgConn *conn) {
   fdwatch_close(conn->watch); /* before libpq closes the descriptor */
   conn->watch = NULL;
@@ -93,7 +100,10 @@ static void conn_finish(PgConn *conn) {
 static void conn_pump(PgConn *conn) {
   if (conn->pumping) return;
   conn->pumping = true;
-  conn_take_results(conn);
+  do { /* behind the data of a COPY stand results */
+    conn_take_results(conn);
+    conn_tell_copy(conn);
+  } while (conn_has_result(conn));
   conn_take_notifies(conn);
   conn->pumping = false;
   if (conn->closed)
@@ -104,6 +114,11 @@ static void conn_pump(PgConn *conn) {
 
 static void on_ready(void *arg, int events) {
   PgConn *conn = arg;
+  if (conn->copy == PG_COPY_IN) {
+    pg_conn_copy_ready(conn, events);
+    conn_pump(conn);
+    return;
+  }
   /* A write that failed is reported by libpq at the next read, which also brings what the server still had to say. */
   if ((events & UV_WRITABLE) != 0) PQflush(conn->pg);
   bool ok = (events & UV_READABLE) == 0 || PQconsumeInput(conn->pg) == 1;
@@ -152,6 +167,10 @@ bool pg_conn_alive(PgConn *conn) {
   return PQconsumeInput(conn->pg) == 1 && PQstatus(conn->pg) == CONNECTION_OK;
 }
 
+void pg_conn_rewatch(PgConn *conn) {
+  if (!conn->pumping && !conn->lost && !conn->closed) conn_watch(conn, PQflush(conn->pg) == 1);
+}
+
 static void conn_sent(PgConn *conn, int ok) {
   if (ok == 0) {
     conn->lost = true;
@@ -159,7 +178,7 @@ static void conn_sent(PgConn *conn, int ok) {
     return;
   }
   conn->waiting = true;
-  if (!conn->pumping) conn_watch(conn, PQflush(conn->pg) == 1);
+  pg_conn_rewatch(conn);
 }
 
 void pg_conn_send_text(PgConn *conn, const char *sql) { conn_sent(conn, conn->lost ? 0 : PQsendQuery(conn->pg, sql)); }

@@ -20,6 +20,8 @@ typedef struct PgConnUser {
   void (*on_lost)(void *arg);
   /* A notification (pg_conn_listen); may be NULL. To be freed with PQfreemem. */
   void (*on_notify)(void *arg, PGnotify *notify);
+  /* After pg_conn_copy_begin: pg_conn_copy_get or pg_conn_copy_put may bring something. May be NULL. */
+  void (*on_copy)(void *arg);
 } PgConnUser;
 
 struct PgConn {
@@ -31,10 +33,15 @@ struct PgConn {
   /* private */
   const PgConnUser *user;
   void *arg;
-  Deferred deferred; /* on_lost after a send that failed */
-  bool waiting;      /* a statement is on its way */
-  bool listening;    /* waits for a notification */
-  bool paused;       /* its rows are not wanted yet */
+  Deferred deferred;  /* on_lost after a send that failed */
+  bool waiting;       /* a statement is on its way */
+  bool listening;     /* waits for a notification */
+  bool paused;        /* its rows are not wanted yet */
+  PgCopy copy;        /* the data of a COPY is on its way: no results before its end */
+  bool blocked;       /* in: the socket takes no more for now */
+  bool noticed;       /* the server has said something besides */
+  int64_t suspect_ms; /* in: since when libpq has read something that is not understood; 0: it has not */
+  uint64_t read;      /* in: how many bytes libpq has read from the socket; 0: that cannot be known */
   bool lost, pumping, closed;
 };
 
@@ -64,6 +71,23 @@ void pg_conn_resume(PgConn *conn); /* results may be handed over before it retur
 void pg_conn_listen(PgConn *conn, bool on);
 /* Ask the server to stop what it does, on the thread pool. NULL when that is impossible. */
 WorkOp *pg_conn_cancel(PgConn *conn);
+
+/* ---- the data of a COPY (pg_conn_copy.c) ---- */
+
+/* Called by the user on a result PGRES_COPY_OUT or PGRES_COPY_IN. From then on it is told by on_copy, until the end. */
+void pg_conn_copy_begin(PgConn *conn, PgCopy copy);
+/* Out: the length of the next row, which is to be freed with PQfreemem; 0: none now; -1: there are no more, results follow. */
+int pg_conn_copy_get(PgConn *conn, char **row);
+/* Out: on_copy is wanted again. */
+void pg_conn_copy_wait(PgConn *conn);
+/* In: how many of the bytes were taken; 0: none now. */
+size_t pg_conn_copy_put(PgConn *conn, const char *bytes, size_t len);
+/* In: no more, results follow. `why`: it is to fail; NULL: that was all. */
+void pg_conn_copy_end(PgConn *conn, const char *why);
+/* In: the socket has become ready. Internal to pg_conn*. */
+void pg_conn_copy_ready(PgConn *conn, int events);
+/* Go on watching what has to be watched, unless the pump does that anyway. Internal to pg_conn*. */
+void pg_conn_rewatch(PgConn *conn);
 
 /* ---- errors (pg_error.c) ---- */
 

@@ -126,7 +126,7 @@ static void on_identity_lost(void *arg) {
   connect_fail(connect, &err);
 }
 
-static const PgConnUser identity_user = {on_identity, on_identity_lost, NULL};
+static const PgConnUser identity_user = {on_identity, on_identity_lost, NULL, NULL};
 
 /* The last two are for pg_settle; that they work here is why they may be relied on inside a change. The time as a number: its
  * text depends on DateStyle and TimeZone, and another process may compare it. */

@@ -126,7 +126,11 @@ static void script_send_begin(PgScript *s) {
 static void script_send_statement(PgScript *s) {
   /* Outside a transaction, or with a function that a rollback does not take back, losing the answer means not knowing. */
   if (script_is_change(s) && (!s->in_transaction || s->acts)) script_mark_sent(s, true);
-  pg_conn_send(s->conn, &s->job->statements[s->index]);
+  /* By the simple protocol, after an error in COPY FROM the server is ready again without another Sync. */
+  if (s->job->copy == PG_COPY_IN)
+    pg_conn_send_text(s->conn, s->job->statements[s->index].sql);
+  else
+    pg_conn_send(s->conn, &s->job->statements[s->index]);
 }
 
 static void script_send_xid(PgScript *s) {
@@ -185,6 +189,8 @@ static void script_completed(PgScript *s, const PGresult *res) {
   free(result->command);
   result->command = mem_strdup(PQcmdStatus((PGresult *)res));
   result->affected = *affected != '\0' ? strtoll(affected, NULL, 10) : -1;
+  if (s->job->copy != PG_COPY_NONE && !s->copied && s->err.code == ERR_NONE)
+    err_set(&s->err, ERR_USAGE, "the statement is not a COPY %s", s->job->copy == PG_COPY_IN ? "FROM STDIN" : "TO STDOUT");
   int64_t expect = s->job->statements[s->index].expect;
   if (expect >= 0 && expect != result->affected && s->err.code == ERR_NONE)
     err_set(&s->err, ERR_PSQL, "%s: expected %lld row%s; the transaction was rolled back", result->command, (long long)expect,
@@ -217,8 +223,12 @@ static void script_error(PgScript *s, const PGresult *res) {
 
 static void script_copy(PgScript *s) {
   /* The protocol is in a state of its own now; the handle gives this connection up. */
-  err_set(&s->err, ERR_USAGE, "COPY FROM STDIN and COPY TO STDOUT are not statements to execute");
-  err_set_hint(&s->err, "pipe{…} copies");
+  if (s->job->copy != PG_COPY_NONE) {
+    err_set(&s->err, ERR_USAGE, "the COPY goes the other way");
+  } else {
+    err_set(&s->err, ERR_USAGE, "COPY FROM STDIN and COPY TO STDOUT are not statements to execute");
+    err_set_hint(&s->err, "pipe{…} copies");
+  }
   s->lost = true;
   script_mark_sent(s, false);
   script_finish(s);
@@ -247,7 +257,7 @@ static void on_script_result(void *arg, PGresult *res) {
     script_rows(s, res);
   if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) script_completed(s, res);
   PQclear(res);
-  if (copy) script_copy(s);
+  if (copy && !pg_script_copy_begin(s, status)) script_copy(s);
 }
 
 static void on_script_notify(void *arg, PGnotify *notify) {
@@ -297,7 +307,7 @@ static void on_script_lost(void *arg) {
   script_finish(s);
 }
 
-static const PgConnUser script_user = {on_script_result, on_script_lost, on_script_notify};
+static const PgConnUser script_user = {on_script_result, on_script_lost, on_script_notify, pg_script_on_copy};
 
 /* ---- stopping ---- */
 
@@ -334,6 +344,7 @@ void pg_script_cancel(PgScript *s) {
     return;
   }
   script_stop_on_server(s);
+  pg_script_copy_stop(s);
   if (s->conn->paused) pg_conn_resume(s->conn); /* drain what was not wanted */
 }
 
@@ -379,6 +390,8 @@ PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEve
 
 void pg_script_free(PgScript *s) {
   if (s == NULL) return;
+  if (s->copy != NULL) s->copy->script = NULL;
+  PQfreemem(s->row);
   if (s->cancel_work != NULL) {
     op_on_settled(&s->cancel_work->op, NULL, NULL);
     op_unref(&s->cancel_work->op);

@@ -45,6 +45,10 @@ struct PgScript {
   Err err;
   bool in_transaction, acts, fatal, cancelling, cancel_sent, held, gave_up;
   WorkOp *cancel_work;
+  PgCopyState *copy; /* of the Op of a job with `copy` */
+  bool copied;       /* the COPY has begun */
+  char *row;         /* out: of this row, so much has been read */
+  size_t row_len, row_at;
 };
 
 PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEvents *events, void *arg);
@@ -58,6 +62,14 @@ void pg_script_give_up(PgScript *script);
 void pg_script_resume(PgScript *script);
 /* Free it. The connection is the caller's; if the script is not done, it must be closed. */
 void pg_script_free(PgScript *script);
+
+/* ---- the data of a COPY (pg_copy.c); internal to the script ---- */
+
+/* The statement has turned out to be a COPY. False: not of the announced kind. */
+bool pg_script_copy_begin(PgScript *script, ExecStatusType status);
+void pg_script_on_copy(void *script);
+/* The script is being stopped, or freed. */
+void pg_script_copy_stop(PgScript *script);
 
 /* A stream is handed over in pieces of so many rows or bytes, whichever is less. */
 #define PG_BATCH_ROWS 512
