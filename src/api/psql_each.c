@@ -69,8 +69,11 @@ static int each_next(lua_State *L, PsqlEach *each) {
   return await_op(L, &pg_stream_next(each->stream, left, deadline)->op, 0, k_each_next);
 }
 
+/* Called for each row: the metatable is an upvalue, looking it up by name would cost more than the row's text. */
 static int l_each_next(lua_State *L) {
-  PsqlEach *each = luaL_checkudata(L, 1, PSQL_EACH_NAME);
+  PsqlEach *each = lua_touserdata(L, 1);
+  bool is = each != NULL && lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(1));
+  if (!is) luaL_checkudata(L, 1, PSQL_EACH_NAME);
   lua_settop(L, 1);
   return each_next(L, each);
 }
@@ -89,10 +92,13 @@ int psql_push_each(lua_State *L, PgOp *op, int db) {
 }
 
 void psql_each_open(lua_State *L) {
-  static const luaL_Reg meta[] = {{"__call", l_each_next}, {"__gc", l_each_close}, {"__close", l_each_close}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", l_each_close}, {"__close", l_each_close}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"close", l_each_close}, {NULL, NULL}};
   luaL_newmetatable(L, PSQL_EACH_NAME);
   luaL_setfuncs(L, meta, 0);
+  lua_pushvalue(L, -1);
+  lua_pushcclosure(L, l_each_next, 1);
+  lua_setfield(L, -2, "__call");
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);

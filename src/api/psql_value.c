@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/psql.h"
+#include "base/decimal.h"
 #include "vm/luajson.h"
 
 /* Fixed by the server's catalogue (pg_type.dat). */
@@ -20,6 +21,14 @@ enum {
   TYPE_FLOAT8 = 701,
   TYPE_NUMERIC = 1700,
   TYPE_JSONB = 3802,
+  /* Nothing but text to us. */
+  TYPE_NAME = 19,
+  TYPE_BPCHAR = 1042,
+  TYPE_VARCHAR = 1043,
+  TYPE_DATE = 1082,
+  TYPE_TIMESTAMP = 1114,
+  TYPE_TIMESTAMPTZ = 1184,
+  TYPE_UUID = 2950,
 };
 
 /* Array types whose elements are simple, and how an element is read. */
@@ -36,8 +45,26 @@ static unsigned array_element(unsigned type) {
   return 0;
 }
 
+/* Digits of a number that fits surely. */
+static bool read_digits(const char *text, size_t len, uint64_t *value) {
+  uint64_t n = 0;
+  if (len == 0 || len > 18) return false;
+  for (size_t i = 0; i < len; i++) {
+    unsigned digit = (unsigned)(text[i] - '0');
+    if (digit > 9) return false;
+    n = n * 10 + digit;
+  }
+  *value = n;
+  return true;
+}
+
 static void push_integer(lua_State *L, const char *text, size_t len) {
-  if (lua_stringtonumber(L, text) == 0) lua_pushlstring(L, text, len);
+  uint64_t n;
+  size_t sign = text[0] == '-';
+  if (read_digits(text + sign, len - sign, &n))
+    lua_pushinteger(L, sign ? -(lua_Integer)n : (lua_Integer)n);
+  else if (lua_stringtonumber(L, text) == 0)
+    lua_pushlstring(L, text, len);
 }
 
 /* Exact, always: as an integer when it is one that fits, else as the text the server sent. */
@@ -49,12 +76,13 @@ static void push_numeric(lua_State *L, const char *text, size_t len) {
 }
 
 static void push_float(lua_State *L, const char *text, size_t len, bool plain) {
-  bool finite = strchr(text, 'N') == NULL && strchr(text, 'I') == NULL;
+  char first = text[0] == '-' ? text[1] : text[0];
+  bool finite = first != 'N' && first != 'I';
   if (!finite && plain) { /* JSON has no such numbers */
     lua_pushlstring(L, text, len);
     return;
   }
-  lua_pushnumber(L, (lua_Number)strtod(text, NULL));
+  lua_pushnumber(L, (lua_Number)decimal_read(text, len));
 }
 
 static void push_json(lua_State *L, const char *text, size_t len) {
@@ -169,6 +197,14 @@ void psql_push_value(lua_State *L, unsigned type, const char *text, size_t len, 
   case TYPE_JSON:
   case TYPE_JSONB: push_json(L, text, len); break;
   case TYPE_BYTEA: push_bytea(L, text, len, plain); break;
+  case TYPE_TEXT:
+  case TYPE_NAME:
+  case TYPE_BPCHAR:
+  case TYPE_VARCHAR:
+  case TYPE_DATE:
+  case TYPE_TIMESTAMP:
+  case TYPE_TIMESTAMPTZ:
+  case TYPE_UUID: lua_pushlstring(L, text, len); break;
   default:
     element = array_element(type);
     if (element != 0)
@@ -186,14 +222,8 @@ void psql_push_columns(lua_State *L, const PgRows *rows) {
   }
 }
 
-/* Two columns of one name: the name has the last, the numbers have each. */
-static bool column_is_repeated(const PgRows *rows, int column) {
-  for (int i = column + 1; i < rows->ncolumns; i++)
-    if (strcmp(rows->columns[i].name, rows->columns[column].name) == 0) return true;
-  return false;
-}
-
-/* row[2] is row[name of column 2]; names stay the only keys that pairs and JSON see. Upvalue: number → name, or false when the
+/* Two columns of one name: the name has the last, the numbers have each.
+ * row[2] is row[name of column 2]; names stay the only keys that pairs and JSON see. Upvalue: number → name, or false when the
  * column is kept under its number. */
 static int l_row_index(lua_State *L) {
   if (!lua_isinteger(L, 2)) return 0;
@@ -206,7 +236,7 @@ void psql_push_row_meta(lua_State *L, const PgRows *rows) {
   lua_createtable(L, 0, 1);
   lua_createtable(L, rows->ncolumns, 0);
   for (int i = 0; i < rows->ncolumns; i++) {
-    if (column_is_repeated(rows, i))
+    if (rows->columns[i].repeated)
       lua_pushboolean(L, 0);
     else
       lua_pushstring(L, rows->columns[i].name);
@@ -223,14 +253,13 @@ void psql_push_row(lua_State *L, const PgRows *rows, size_t row, int columns, in
     size_t len = 0;
     const char *text = pg_rows_cell(rows, row, i, &len);
     if (text == NULL) continue;
-    psql_push_value(L, rows->columns[i].type, text, len, meta == 0);
-    if (meta != 0 && column_is_repeated(rows, i)) {
-      lua_rawseti(L, -2, i + 1);
-    } else {
+    const PgColumn *column = &rows->columns[i];
+    if (meta != 0 && column->repeated)
+      lua_pushinteger(L, i + 1);
+    else
       lua_rawgeti(L, columns, i + 1);
-      lua_insert(L, -2);
-      lua_rawset(L, -3);
-    }
+    psql_push_value(L, column->type, text, len, meta == 0);
+    lua_rawset(L, -3);
   }
   if (meta != 0) {
     lua_pushvalue(L, meta);

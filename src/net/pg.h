@@ -27,6 +27,7 @@
 typedef struct PgColumn {
   char *name;
   unsigned type; /* the type's oid */
+  bool repeated; /* a later column has the same name */
 } PgColumn;
 
 typedef struct PgCell {

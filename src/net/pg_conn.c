@@ -69,10 +69,26 @@ static bool conn_has_result(PgConn *conn) {
   return true;
 }
 
+/* In pipeline mode every command's results end with NULL; only the end of all of them is passed on. True: there is nothing to
+ * pass on (yet). */
+static bool conn_skip_in_pipeline(PgConn *conn, PGresult **res) {
+  if (!conn->pipeline) return false;
+  ExecStatusType status = *res != NULL ? PQresultStatus(*res) : PGRES_EMPTY_QUERY;
+  if (*res != NULL && status != PGRES_PIPELINE_SYNC && status != PGRES_PIPELINE_ABORTED) return false;
+  if (*res == NULL && PQstatus(conn->pg) == CONNECTION_BAD) return false;
+  PQclear(*res);
+  *res = NULL;
+  if (status != PGRES_PIPELINE_SYNC) return true;
+  conn->pipeline = false;
+  PQexitPipelineMode(conn->pg);
+  return false;
+}
+
 /* Hand over every result that has arrived. A callback may send the next statement, pause, or close. */
 static void conn_take_results(PgConn *conn) {
   while (conn_has_result(conn)) {
     PGresult *res = PQgetResult(conn->pg);
+    if (conn_skip_in_pipeline(conn, &res)) continue;
     if (res == NULL) {
       if (PQstatus(conn->pg) == CONNECTION_BAD) {
         conn_lose(conn);
@@ -188,6 +204,12 @@ void pg_conn_send(PgConn *conn, const PgStatement *statement) {
                                             (const char *const *)statement->params, NULL, NULL, 0);
   if (ok) PQsetSingleRowMode(conn->pg);
   conn_sent(conn, ok);
+}
+
+void pg_conn_describe(PgConn *conn, const char *sql) {
+  conn->pipeline = !conn->lost && PQenterPipelineMode(conn->pg) == 1;
+  conn_sent(conn, conn->pipeline && PQsendPrepare(conn->pg, "", sql, 0, NULL) == 1 && PQsendDescribePrepared(conn->pg, "") == 1 &&
+                      PQpipelineSync(conn->pg) == 1);
 }
 
 void pg_conn_pause(PgConn *conn) { conn->paused = true; }

@@ -36,6 +36,7 @@ struct PgConn {
   Deferred deferred;  /* on_lost after a send that failed */
   bool waiting;       /* a statement is on its way */
   bool listening;     /* waits for a notification */
+  bool pipeline;      /* more than one command was sent */
   bool paused;        /* its rows are not wanted yet */
   PgCopy copy;        /* the data of a COPY is on its way: no results before its end */
   bool blocked;       /* in: the socket takes no more for now */
@@ -66,6 +67,8 @@ bool pg_conn_alive(PgConn *conn);
 void pg_conn_send_text(PgConn *conn, const char *sql);
 /* …or one statement by the extended protocol; its rows come one by one. */
 void pg_conn_send(PgConn *conn, const PgStatement *statement);
+/* …or have one statement described: two results without rows, the second one has the columns. One trip to the server. */
+void pg_conn_describe(PgConn *conn, const char *sql);
 void pg_conn_pause(PgConn *conn);
 void pg_conn_resume(PgConn *conn); /* results may be handed over before it returns */
 void pg_conn_listen(PgConn *conn, bool on);
@@ -104,6 +107,8 @@ bool pg_error_is_fatal(const PGresult *res);
 
 void pg_rows_describe(PgRows *rows, const PGresult *res); /* the columns, when not known yet */
 void pg_rows_append(PgRows *rows, const PGresult *res);
+/* A row as COPY … TO STDOUT gives it (text format), its newline included. False: it has other columns. */
+bool pg_rows_append_line(PgRows *rows, const char *line, size_t len);
 void pg_result_fini(PgResult *result);
 
 /* ---- connection strings (pg_conninfo.c) ---- */

@@ -3,14 +3,15 @@
 
 #include "net/pg_script.h"
 
-static bool copy_is_over(const PgScript *s) { return s->cancelling || s->err.code != ERR_NONE || s->copy == NULL; }
+static bool copy_is_over(const PgScript *s) { return s->cancelling || s->err.code != ERR_NONE; }
 
 bool pg_script_copy_begin(PgScript *s, ExecStatusType status) {
   PgCopy copy = status == PGRES_COPY_OUT ? PG_COPY_OUT : status == PGRES_COPY_IN ? PG_COPY_IN : PG_COPY_NONE;
-  if (copy == PG_COPY_NONE || copy != s->job->copy || s->phase != PHASE_STATEMENT || s->copied) return false;
+  PgCopy wanted = s->by_copy > 0 ? PG_COPY_OUT : s->job->copy;
+  if (copy == PG_COPY_NONE || copy != wanted || s->phase != PHASE_STATEMENT || s->copied) return false;
   s->copied = true;
   pg_conn_copy_begin(s->conn, copy);
-  if (!copy_is_over(s))
+  if (!copy_is_over(s) && s->copy != NULL)
     s->copy->script = s;
   else if (copy == PG_COPY_IN)
     pg_conn_copy_end(s->conn, "stopped");
@@ -113,12 +114,35 @@ static void copy_in_ready(PgScript *s) {
     c->ready(c->arg);
 }
 
+/* ---- the rows of a stream ---- */
+
+static void copy_rows(PgScript *s) {
+  PgRows *rows = &s->results[0].rows;
+  int len;
+  while ((len = pg_conn_copy_get(s->conn, &s->row)) > 0) {
+    bool fits = pg_rows_append_line(rows, s->row, (size_t)len);
+    copy_drop_row(s);
+    if (!fits) {
+      err_set(&s->err, ERR_INTERNAL, "the rows have other columns than were announced");
+      pg_script_stop_on_server(s);
+      copy_drain(s);
+      return;
+    }
+    if (rows->nrows < PG_BATCH_ROWS && pg_rows_bytes(rows) < PG_BATCH_BYTES) continue;
+    pg_conn_pause(s->conn);
+    s->events->on_batch(s->arg);
+    return;
+  }
+}
+
 /* ---- both ---- */
 
 void pg_script_on_copy(void *arg) {
   PgScript *s = arg;
   if (s->conn->copy == PG_COPY_OUT && copy_is_over(s))
     copy_drain(s);
+  else if (s->by_copy > 0)
+    copy_rows(s);
   else if (s->conn->copy == PG_COPY_OUT)
     copy_out_ready(s);
   else if (!copy_is_over(s))

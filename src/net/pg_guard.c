@@ -332,6 +332,13 @@ static void scan_sql(const unsigned char *sql, const unsigned char *end, int dep
   scan->broken = kind == TOKEN_BROKEN;
 }
 
+/* SHOW and EXPLAIN are reads too. */
+static bool guard_is_utility(const unsigned char *sql, size_t len) {
+  Scan scan = {0};
+  scan_sql(sql, sql + len, 0, &scan);
+  return strcmp(scan.first, "show") == 0 || strcmp(scan.first, "explain") == 0;
+}
+
 PgGuard pg_guard_read(const char *sql, size_t len, char name[PG_GUARD_NAME]) {
   Scan scan = {0};
   name[0] = '\0';
@@ -356,4 +363,27 @@ bool pg_guard_acts(const char *sql, size_t len, char name[PG_GUARD_NAME]) {
   scan_sql((const unsigned char *)sql, (const unsigned char *)sql + len, 3, &scan);
   copy_name(name, scan.found);
   return scan.found[0] != '\0';
+}
+
+bool pg_guard_query(const char *sql, size_t len, size_t *end) {
+  const unsigned char *start = (const unsigned char *)sql;
+  Lexer lx = {.at = start, .end = start + len};
+  char first[PG_GUARD_NAME];
+  int depth = 0;
+  TokenKind kind;
+  bool ended = false;
+  *end = len;
+  if (pg_guard_read(sql, len, first) != PG_GUARD_READ) return false;
+  while ((kind = lex_next(&lx)) != TOKEN_END) {
+    if (kind == TOKEN_BROKEN || depth < 0) return false;
+    if (kind != TOKEN_OTHER) continue;
+    if (lx.other == ';' && !ended) {
+      if (depth != 0) return false;
+      ended = true;
+      *end = (size_t)(lx.at - 1 - start);
+    }
+    if (lx.other == '(') depth++;
+    if (lx.other == ')') depth--;
+  }
+  return depth == 0 && !guard_is_utility(start, len);
 }

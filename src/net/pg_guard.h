@@ -23,6 +23,9 @@ typedef enum PgGuard {
 
 /* May this be sent as a read? `name` gets what was found (cut to fit), else "". */
 PgGuard pg_guard_read(const char *sql, size_t len, char name[PG_GUARD_NAME]);
+/* Is it one query (SELECT, WITH, VALUES, TABLE) that may stand in parentheses, as in COPY (…) TO STDOUT, without reaching out of
+ * them? Then `end` gets its length without a semicolon behind it. */
+bool pg_guard_query(const char *sql, size_t len, size_t *end);
 /* Does it call a function whose effect a rollback does not take back? Looks into dollar quotes too (DO blocks). */
 bool pg_guard_acts(const char *sql, size_t len, char name[PG_GUARD_NAME]);
 

@@ -36,6 +36,9 @@ void pg_rows_describe(PgRows *rows, const PGresult *res) {
     rows->columns[i].name = mem_strdup(PQfname(res, i));
     rows->columns[i].type = PQftype(res, i);
   }
+  for (int i = 0; i < n; i++)
+    for (int k = i + 1; k < n && !rows->columns[i].repeated; k++)
+      rows->columns[i].repeated = strcmp(rows->columns[i].name, rows->columns[k].name) == 0;
 }
 
 static void rows_append_cell(PgRows *rows, PgCell *cell, const PGresult *res, int row, int column) {
@@ -49,18 +52,68 @@ static void rows_append_cell(PgRows *rows, PgCell *cell, const PGresult *res, in
   buf_add_char(&rows->data, '\0'); /* numbers are parsed in place */
 }
 
+/* Where the cells of one more row go. */
+static PgCell *rows_reserve(PgRows *rows) {
+  size_t used = rows->nrows * (size_t)rows->ncolumns, need = used + (size_t)rows->ncolumns;
+  if (need > rows->cells_cap) {
+    rows->cells_cap = need * 2;
+    rows->cells = mem_realloc(rows->cells, rows->cells_cap * sizeof *rows->cells);
+  }
+  return rows->cells + used;
+}
+
 void pg_rows_append(PgRows *rows, const PGresult *res) {
   int n = PQntuples(res);
   for (int r = 0; r < n; r++) {
-    size_t used = rows->nrows * (size_t)rows->ncolumns, need = used + (size_t)rows->ncolumns;
-    if (need > rows->cells_cap) {
-      rows->cells_cap = need * 2;
-      rows->cells = mem_realloc(rows->cells, rows->cells_cap * sizeof *rows->cells);
-    }
+    PgCell *cells = rows_reserve(rows);
     for (int c = 0; c < rows->ncolumns; c++)
-      rows_append_cell(rows, &rows->cells[used + (size_t)c], res, r, c);
+      rows_append_cell(rows, &cells[c], res, r, c);
     rows->nrows++;
   }
+}
+
+/* ---- rows of COPY … TO STDOUT in text format: fields end with a tab, the row with a newline; \N is NULL ---- */
+
+/* What stands behind the backslash. COPY TO writes only these. */
+static char copy_unescape(char c) {
+  switch (c) {
+  case 'b': return '\b';
+  case 'f': return '\f';
+  case 'n': return '\n';
+  case 'r': return '\r';
+  case 't': return '\t';
+  case 'v': return '\v';
+  default: return c;
+  }
+}
+
+bool pg_rows_append_line(PgRows *rows, const char *line, size_t len) {
+  PgCell *cell = rows_reserve(rows), *last = cell + rows->ncolumns;
+  const char *p = line, *end = line + len;
+  /* A row becomes no longer: each field ends with a NUL where its tab was. */
+  char *out = buf_reserve(&rows->data, len + 1), *to = out;
+  while (p < end && cell < last) {
+    char *start = to;
+    bool null = false;
+    for (; p < end && *p != '\t' && *p != '\n'; p++) {
+      if (*p != '\\' || p + 1 >= end)
+        *to++ = *p;
+      else if (*++p == 'N')
+        null = true;
+      else
+        *to++ = copy_unescape(*p);
+    }
+    cell->at = rows->data.len + (size_t)(start - out);
+    cell->len = null ? -1 : (int)(to - start);
+    cell++;
+    *to++ = '\0';
+    if (p < end && *p++ == '\n') break;
+  }
+  if (cell != last || p != end) return false;
+  rows->data.len += (size_t)(to - out);
+  *to = '\0';
+  rows->nrows++;
+  return true;
 }
 
 void pg_result_fini(PgResult *result) {

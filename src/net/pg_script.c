@@ -13,6 +13,10 @@
 #include "net/pg_guard.h"
 #include "net/pg_note.h"
 
+/* The server writes rows of COPY much faster than rows of a query, and libpq reads them faster. */
+#define COPY_FRONT "copy ("
+#define COPY_BACK "\n) to stdout" /* the query may end in a comment */
+
 static void script_send(PgScript *s);
 
 static bool script_is_change(const PgScript *s) { return !s->job->read && !s->job->listen; }
@@ -45,7 +49,13 @@ static PgPhase phase_after_failure(const PgScript *s) {
 
 static PgPhase phase_next(PgScript *s) {
   switch (s->phase) {
-  case PHASE_BEGIN: s->index = 0; return s->job->nstatements > 0 ? PHASE_STATEMENT : phase_after_statements(s);
+  case PHASE_BEGIN:
+    s->index = 0;
+    if (s->by_copy > 0) return PHASE_DESCRIBE;
+    return s->job->nstatements > 0 ? PHASE_STATEMENT : phase_after_statements(s);
+  case PHASE_DESCRIBE:
+    if (s->results[0].rows.ncolumns == 0) s->by_copy = 0; /* COPY gives such a row as an empty line, like one of an empty text */
+    return PHASE_STATEMENT;
   case PHASE_STATEMENT:
     if (s->job->listen) return s->index == 0 ? PHASE_LISTEN : PHASE_DONE;
     return ++s->index < s->job->nstatements ? PHASE_STATEMENT : phase_after_statements(s);
@@ -126,6 +136,17 @@ static void script_send_begin(PgScript *s) {
 static void script_send_statement(PgScript *s) {
   /* Outside a transaction, or with a function that a rollback does not take back, losing the answer means not knowing. */
   if (script_is_change(s) && (!s->in_transaction || s->acts)) script_mark_sent(s, true);
+  if (s->by_copy > 0) {
+    PgStatement copy = {.expect = -1};
+    Buf sql = {0};
+    buf_add_str(&sql, COPY_FRONT);
+    buf_add(&sql, s->job->statements[0].sql, s->by_copy);
+    buf_add_str(&sql, COPY_BACK);
+    copy.sql = sql.data;
+    pg_conn_send(s->conn, &copy);
+    buf_fini(&sql);
+    return;
+  }
   /* By the simple protocol, after an error in COPY FROM the server is ready again without another Sync. */
   if (s->job->copy == PG_COPY_IN)
     pg_conn_send_text(s->conn, s->job->statements[s->index].sql);
@@ -148,6 +169,7 @@ static void script_send_xid(PgScript *s) {
 static void script_send(PgScript *s) {
   switch (s->phase) {
   case PHASE_BEGIN: script_send_begin(s); break;
+  case PHASE_DESCRIBE: pg_conn_describe(s->conn, s->job->statements[0].sql); break;
   case PHASE_STATEMENT: script_send_statement(s); break;
   case PHASE_LISTEN: pg_conn_listen(s->conn, true); break;
   case PHASE_XID: script_send_xid(s); break;
@@ -163,8 +185,6 @@ static void script_send(PgScript *s) {
 
 /* ---- results ---- */
 
-static void script_stop_on_server(PgScript *s);
-
 static void script_rows(PgScript *s, const PGresult *res) {
   PgRows *rows = &s->results[s->index].rows;
   pg_rows_describe(rows, res);
@@ -178,7 +198,7 @@ static void script_rows(PgScript *s, const PGresult *res) {
     err_set_hint(&s->err, "use :each, which needs constant memory, or raise the limit option");
     pg_rows_clear(rows);
     /* In a transaction the rest is of no use; a statement on its own is let finish, since it takes effect anyway. */
-    if (s->in_transaction) script_stop_on_server(s);
+    if (s->in_transaction) pg_script_stop_on_server(s);
   }
 }
 
@@ -218,7 +238,9 @@ static void script_error(PgScript *s, const PGresult *res) {
   /* Without an SQLSTATE it is libpq's own word for a lost connection; on_lost comes. */
   if (script_is_over(s) || PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL || s->err.code != ERR_NONE) return;
   pg_error_from_result(&s->err, res, s->job);
-  if (s->phase != PHASE_STATEMENT) s->err.position = 0;
+  if (s->phase != PHASE_STATEMENT && s->phase != PHASE_DESCRIBE) s->err.position = 0;
+  int front = s->phase == PHASE_STATEMENT && s->by_copy > 0 ? (int)sizeof COPY_FRONT - 1 : 0;
+  if (s->err.position > 0) s->err.position = s->err.position > front ? s->err.position - front : 0;
 }
 
 static void script_copy(PgScript *s) {
@@ -255,6 +277,7 @@ static void on_script_result(void *arg, PGresult *res) {
     script_xid(s, res);
   else if (s->phase == PHASE_STATEMENT && (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK))
     script_rows(s, res);
+  if (s->phase == PHASE_DESCRIBE && status == PGRES_COMMAND_OK) pg_rows_describe(&s->results[0].rows, res);
   if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) script_completed(s, res);
   PQclear(res);
   if (copy && !pg_script_copy_begin(s, status)) script_copy(s);
@@ -320,7 +343,7 @@ static void on_cancel_sent(Op *op, void *arg) {
   script_go_on(s);
 }
 
-static void script_stop_on_server(PgScript *s) {
+void pg_script_stop_on_server(PgScript *s) {
   if (s->cancel_sent || s->lost || s->phase >= PHASE_ROLLBACK) return;
   s->cancel_sent = true;
   s->cancel_work = pg_conn_cancel(s->conn);
@@ -343,7 +366,7 @@ void pg_script_cancel(PgScript *s) {
     script_send(s);
     return;
   }
-  script_stop_on_server(s);
+  pg_script_stop_on_server(s);
   pg_script_copy_stop(s);
   if (s->conn->paused) pg_conn_resume(s->conn); /* drain what was not wanted */
 }
@@ -382,6 +405,8 @@ PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEve
   s->results = mem_alloc((size_t)job->nstatements * sizeof *s->results);
   s->in_transaction = job->transaction && !job->listen;
   s->acts = pg_job_acts(job);
+  if (job->stream && s->in_transaction && job->statements[0].nparams == 0)
+    s->by_copy = pg_guard_query(job->statements[0].sql, strlen(job->statements[0].sql), &s->by_copy) ? s->by_copy : 0;
   buf_clear(&conn->notices);
   pg_conn_use(conn, &script_user, s);
   script_send(s);

@@ -17,6 +17,7 @@ typedef struct PgScriptEvents {
 
 typedef enum PgPhase {
   PHASE_BEGIN,
+  PHASE_DESCRIBE, /* a stream that is to come by COPY: its columns */
   PHASE_STATEMENT,
   PHASE_LISTEN, /* waits for a notification */
   PHASE_XID,
@@ -47,6 +48,7 @@ struct PgScript {
   WorkOp *cancel_work;
   PgCopyState *copy; /* of the Op of a job with `copy` */
   bool copied;       /* the COPY has begun */
+  size_t by_copy;    /* a stream: the query, so many bytes of the statement, is sent in COPY (…) TO STDOUT; 0: as it is */
   char *row;         /* out: of this row, so much has been read */
   size_t row_len, row_at;
 };
@@ -68,11 +70,13 @@ void pg_script_free(PgScript *script);
 /* The statement has turned out to be a COPY. False: not of the announced kind. */
 bool pg_script_copy_begin(PgScript *script, ExecStatusType status);
 void pg_script_on_copy(void *script);
+/* The rest of the rows is of no use: have the server stop. (pg_script.c) */
+void pg_script_stop_on_server(PgScript *script);
 /* The script is being stopped, or freed. */
 void pg_script_copy_stop(PgScript *script);
 
 /* A stream is handed over in pieces of so many rows or bytes, whichever is less. */
-#define PG_BATCH_ROWS 512
+#define PG_BATCH_ROWS 1024
 #define PG_BATCH_BYTES (256 * 1024)
 
 #endif
