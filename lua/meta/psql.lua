@@ -60,6 +60,15 @@ local psql = {}
 ---@field retry? {times?: integer, every?: number|string}  # again when lock_timeout ends a wait, and only then; default 3, 1 s
 ---@field expect? integer                    # number of rows it must affect, else it is rolled back
 
+---A plain table, or psql.options{…}.
+---@class pgsh.PsqlCopyOptions
+---@field format? string                     # "text" (default), "csv", "binary"
+---@field header? boolean                    # a first line with the columns' names
+---@field delimiter? string
+---@field null? string                       # how NULL is written
+---@field lock_timeout? number|string        # SET LOCAL
+---@field statement_timeout? number|string   # SET LOCAL
+
 ---Options of one call, as its last argument: db:execute("…", 1, psql.options{lock_timeout="2s"}). They are marked, since a plain table
 ---would be a JSON parameter. Unknown keys raise.
 ---@param options pgsh.PsqlOptions
@@ -115,6 +124,21 @@ function db:execute(sql, ...) end
 ---@param options? pgsh.PsqlOptions
 ---@return {rows: integer?, results: table[]?, settled_by: string?}  # rows, results: nil only when a resume settled it
 function db:transaction(statements, options) end
+
+---COPY (query) TO STDOUT as the source of a pipe (a read, checked as the others are; COPY takes no parameters):
+---    pipe { db:copy_out("select * from orders", { format = "csv", header = true }), gzip(), file.writer "orders.csv.gz" }
+---As long as nobody reads, the server waits. The handle is busy until the pipe has ended.
+---@param query string                       # SELECT, WITH, VALUES or TABLE
+---@param options? pgsh.PsqlCopyOptions
+---@return pgsh.PipePart
+function db:copy_out(query, options) end
+---COPY table FROM STDIN as the sink of a pipe: one change, one transaction, committed only when the stream has ended well; else nothing
+---is left of it. A lost answer to the COMMIT is settled as that of any other change. result.rows is the number of rows. An error in the
+---data ends the pipe as soon as the server reports it (through TLS: when the data has ended), the line is in the error's detail.
+---@param target string                      # "table", "schema.table (a, b)": names, quoted where SQL needs it
+---@param options? pgsh.PsqlCopyOptions
+---@return pgsh.PipePart
+function db:copy_in(target, options) end
 
 ---Forget address, connection and identity: the next call asks the conninfo function again, and may reach another cluster, which
 ---otherwise is refused (kind "refused", by system_identifier).

@@ -12,6 +12,9 @@
 #define PSQL_CALL_NAME "pgsh.PsqlCall"
 #define PSQL_EACH_NAME "pgsh.PsqlRows"
 #define PSQL_OPTIONS_NAME "pgsh.PsqlOptions"
+/* Asking for an earlier transaction: a little longer than it is asked for again and again. */
+#define PSQL_SETTLE_MS 40000
+#define PSQL_SETTLE_WHAT "asking what became of it"
 #define PSQL_LIMIT_BYTES ((int64_t)64 << 20)
 
 /* What psql(…) returns. Its first user value is the conninfo function of a late-bound handle. */
@@ -61,6 +64,8 @@ int psql_args_options(lua_State *L);
 void psql_args_settings(lua_State *L, PsqlCall *call, int options);
 /* Add the statement at `sql` with the parameters that follow it up to `last`. */
 PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last);
+/* A statement on one line; cut, its hash behind it. */
+void psql_show_sql(Buf *show, const char *sql);
 /* Cut a rendering of many statements. */
 void psql_show_cut(PsqlCall *call);
 int l_psql_options(lua_State *L);
@@ -74,6 +79,13 @@ void psql_push_row_meta(lua_State *L, const PgRows *rows);
 /* A row; the names are at `columns`; meta 0: plain values that JSON can hold, by name only. */
 void psql_push_row(lua_State *L, const PgRows *rows, size_t row, int columns, int meta);
 void psql_push_value(lua_State *L, unsigned type, const char *text, size_t len, bool plain);
+
+/* Is it a read? Raises. */
+void psql_check_read(lua_State *L, const Psql *db, const char *sql);
+
+/* psql_copy.c: the methods that make parts of a pipe. */
+int l_psql_copy_out(lua_State *L);
+int l_psql_copy_in(lua_State *L);
 
 /* psql_call.c: the methods. */
 extern const luaL_Reg psql_methods[];

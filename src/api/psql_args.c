@@ -67,7 +67,7 @@ static void show_hash(Buf *show, const char *text) {
   buf_printf(show, "… #%08x", hash);
 }
 
-static void show_sql(Buf *show, const char *sql) {
+void psql_show_sql(Buf *show, const char *sql) {
   if (show_folded(show, sql, SHOW_SQL_CHARS)) show_hash(show, sql);
 }
 
@@ -172,7 +172,7 @@ PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last
   if (secret_get(L, sql, NULL) != NULL)
     buf_add_str(&call->show, REDACT_MARK);
   else
-    show_sql(&call->show, text);
+    psql_show_sql(&call->show, text);
   if (unknown) lua_pop(L, 1);
   for (int i = 0; i < nparams; i++)
     args_param(L, call, statement, i, sql + 1 + i);

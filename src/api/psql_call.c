@@ -11,9 +11,6 @@
 #include "vm/await.h"
 #include "vm/luaerr.h"
 
-/* Asking for an earlier transaction: a little longer than it is asked for again and again. */
-#define SETTLE_MS 40000
-
 /* ---- before the door ---- */
 
 /* As the door names it. */
@@ -56,11 +53,10 @@ static void read_refuse(lua_State *L, const Psql *db, PgGuard verdict, const cha
   luaerr_raise(L, &err);
 }
 
-static void read_check(lua_State *L, const PsqlCall *call) {
+void psql_check_read(lua_State *L, const Psql *db, const char *sql) {
   char name[PG_GUARD_NAME];
-  const char *sql = call->job->statements[0].sql;
-  PgGuard verdict = call->unknown ? PG_GUARD_READ : pg_guard_read(sql, strlen(sql), name);
-  if (verdict != PG_GUARD_READ) read_refuse(L, call->db, verdict, name);
+  PgGuard verdict = pg_guard_read(sql, strlen(sql), name);
+  if (verdict != PG_GUARD_READ) read_refuse(L, db, verdict, name);
 }
 
 /* BEGIN and COMMIT are ours: a second pair inside would part the change from its outcome, and so would PREPARE TRANSACTION. */
@@ -98,7 +94,7 @@ static Op *call_start(lua_State *L, int args) {
 static Op *call_settle(lua_State *L, int args, const char *note) {
   PsqlCall *call = lua_touserdata(L, args);
   call->db->scope = task_scope(task_current(L));
-  return &pg_settle_run(call->db->pg, call->job, note, SETTLE_MS, "asking what became of it")->op;
+  return &pg_settle_run(call->db->pg, call->job, note, PSQL_SETTLE_MS, PSQL_SETTLE_WHAT)->op;
 }
 
 static const char *call_how(const Op *op) { return ((const PgOp *)op)->settled_by != NULL ? "record" : NULL; }
@@ -289,8 +285,8 @@ static int call_query(lua_State *L, PsqlShape shape) {
   PsqlCall *call = psql_call_new(L, db, shape);
   psql_args_statement(L, call, 2, last);
   psql_args_settings(L, call, options);
-  if (call->job->read)
-    read_check(L, call);
+  if (!call->unknown && call->job->read)
+    psql_check_read(L, db, call->job->statements[0].sql);
   else if (!call->unknown)
     change_check(L, call);
   return call_effect(L, call, call->job->read ? "query" : "execute", options);
@@ -387,7 +383,15 @@ static int l_psql_identity(lua_State *L) {
 }
 
 const luaL_Reg psql_methods[] = {
-    {"rows", l_psql_rows},     {"row", l_psql_row},           {"value", l_psql_value},
-    {"each", l_psql_each},     {"execute", l_psql_execute},   {"transaction", l_psql_transaction},
-    {"listen", l_psql_listen}, {"identity", l_psql_identity}, {NULL, NULL},
+    {"rows", l_psql_rows},
+    {"row", l_psql_row},
+    {"value", l_psql_value},
+    {"each", l_psql_each},
+    {"execute", l_psql_execute},
+    {"transaction", l_psql_transaction},
+    {"listen", l_psql_listen},
+    {"identity", l_psql_identity},
+    {"copy_out", l_psql_copy_out},
+    {"copy_in", l_psql_copy_in},
+    {NULL, NULL},
 };

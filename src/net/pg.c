@@ -106,6 +106,15 @@ PgOp *pg_settle_run(Pg *pg, PgJob *job, const char *note, int64_t timeout_ms, co
   return op;
 }
 
+PgOp *pg_closed(Loop *loop, PgJob *job) {
+  PgOp *op = mem_alloc(sizeof *op);
+  op_init(&op->op, loop, &pg_op_class);
+  op->job = pg_job_ref(job);
+  op_arm(&op->op, 0, NULL);
+  op_fail_code(&op->op, ERR_CLOSED, "the handle is closed");
+  return op;
+}
+
 PgStream *pg_op_take_stream(PgOp *op) {
   PgStream *stream = op->stream;
   op->stream = NULL;

@@ -91,6 +91,7 @@ typedef struct PgJob {
   int retry_times;                               /* further attempts after 55P03 (lock not available) */
   int64_t retry_every_ms;
   PgNoter noter;
+  int front; /* how many characters in front of its statement are not the caller's: taken off an error's position */
 } PgJob;
 
 /* A read in a transaction, no statements, one reference. */
@@ -184,6 +185,9 @@ PgOp *pg_run(Pg *pg, PgJob *job, int64_t timeout_ms, const char *deadline_name);
  * committed. Failure with settled_by: it was rolled back, all of it. Any other failure (ERR_UNKNOWN as a rule): that cannot be
  * told. There are no results. Otherwise as pg_run. */
 PgOp *pg_settle_run(Pg *pg, PgJob *job, const char *note, int64_t timeout_ms, const char *deadline_name);
+
+/* The Op of a handle that was closed: settled, ERR_CLOSED. */
+PgOp *pg_closed(Loop *loop, PgJob *job);
 
 /* ---- streams: rows in constant memory ---- */
 

@@ -387,3 +387,46 @@ bool pg_guard_query(const char *sql, size_t len, size_t *end) {
   }
   return depth == 0 && !guard_is_utility(start, len);
 }
+
+/* ---- schema.table (a, "B") ---- */
+
+static void relation_blank(Lexer *lx) {
+  while (lx->at < lx->end && is_space(*lx->at))
+    lx->at++;
+}
+
+static bool relation_name(Lexer *lx) {
+  relation_blank(lx);
+  const unsigned char *start = lx->at;
+  if (peek(lx, 0) == '"') {
+    lx->at++;
+    return lex_quoted_name(lx, false) == TOKEN_NAME && lx->at - start > 2;
+  }
+  if (lx->at >= lx->end || !is_name_start(*lx->at)) return false;
+  while (lx->at < lx->end && is_name_part(*lx->at))
+    lx->at++;
+  return true;
+}
+
+static bool relation_takes(Lexer *lx, unsigned char c) {
+  relation_blank(lx);
+  if (lx->at >= lx->end || *lx->at != c) return false;
+  lx->at++;
+  return true;
+}
+
+bool pg_guard_relation(const char *text, size_t len) {
+  Lexer lx = {.at = (const unsigned char *)text, .end = (const unsigned char *)text + len};
+  int names = 0;
+  do {
+    if (!relation_name(&lx) || ++names > 3) return false;
+  } while (relation_takes(&lx, '.'));
+  if (relation_takes(&lx, '(')) {
+    do {
+      if (!relation_name(&lx)) return false;
+    } while (relation_takes(&lx, ','));
+    if (!relation_takes(&lx, ')')) return false;
+  }
+  relation_blank(&lx);
+  return lx.at == lx.end;
+}

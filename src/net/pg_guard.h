@@ -26,6 +26,9 @@ PgGuard pg_guard_read(const char *sql, size_t len, char name[PG_GUARD_NAME]);
 /* Is it one query (SELECT, WITH, VALUES, TABLE) that may stand in parentheses, as in COPY (…) TO STDOUT, without reaching out of
  * them? Then `end` gets its length without a semicolon behind it. */
 bool pg_guard_query(const char *sql, size_t len, size_t *end);
+/* Is it the name of a table, perhaps quoted and qualified, perhaps with a list of columns: what may stand in COPY … FROM STDIN?
+ */
+bool pg_guard_relation(const char *text, size_t len);
 /* Does it call a function whose effect a rollback does not take back? Looks into dollar quotes too (DO blocks). */
 bool pg_guard_acts(const char *sql, size_t len, char name[PG_GUARD_NAME]);
 

@@ -239,7 +239,7 @@ static void script_error(PgScript *s, const PGresult *res) {
   if (script_is_over(s) || PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL || s->err.code != ERR_NONE) return;
   pg_error_from_result(&s->err, res, s->job);
   if (s->phase != PHASE_STATEMENT && s->phase != PHASE_DESCRIBE) s->err.position = 0;
-  int front = s->phase == PHASE_STATEMENT && s->by_copy > 0 ? (int)sizeof COPY_FRONT - 1 : 0;
+  int front = s->phase == PHASE_STATEMENT && s->by_copy > 0 ? (int)sizeof COPY_FRONT - 1 : s->job->front;
   if (s->err.position > 0) s->err.position = s->err.position > front ? s->err.position - front : 0;
 }
 

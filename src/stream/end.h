@@ -42,8 +42,8 @@ Stage *end_discard(void); /* sink: for what the filters find out */
 
 /* ---- COPY (end_copy.c) ---- */
 
-/* Source or sink: the COPY statement of `job` (PgJob.copy says which) on a handle that outlives the pipe. The sink's finish
- * commits. The stage takes a reference to the job. `count` of the sink is the number of rows. */
+/* Source or sink: the COPY statement of `job` (PgJob.copy says which) on a handle that is open when the pipe starts (NULL: it is
+ * not). The sink's finish commits. The stage takes a reference to the job. `count` of the sink is the number of rows. */
 Stage *end_copy(Pg *pg, PgJob *job);
 
 #endif

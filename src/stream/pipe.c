@@ -108,7 +108,8 @@ static void pipe_stop(PipeRun *run, ErrCode reason) {
 
 /* The first one wins; takes over err's content. `slot` NULL: no stage's fault. */
 static void pipe_fail(PipeRun *run, const PipeSlot *slot, Err *err) {
-  if (run->failed || run->done) {
+  bool first = !run->failed || (err->code == ERR_UNKNOWN && run->err.code != ERR_UNKNOWN); /* that must not be lost */
+  if (!first || run->done) {
     err_fini(err);
     return;
   }
@@ -370,7 +371,7 @@ static bool slot_pump_sink(PipeSlot *slot) {
   }
   if (!slot->upstream_ended || slot->finishing) return false;
   slot->busy = slot->finishing = true;
-  if (slot->stage->cls->leaves) slot->run->pipe->op.sent = true;
+  if (slot->stage->cls->leaves || slot->stage->cls->commits) slot->run->pipe->op.sent = true;
   slot->stage->cls->finish(slot->stage);
   return true;
 }
@@ -453,6 +454,7 @@ void stage_finished(Stage *stage) {
 
 void stage_failed(Stage *stage, Err *err) {
   PipeSlot *slot = stage->slot;
+  if (stage->cls->commits) slot->run->pipe->op.sent = err->code == ERR_UNKNOWN;
   pipe_fail(slot->run, slot, err);
   pipe_pump(slot->run);
 }
@@ -460,6 +462,7 @@ void stage_failed(Stage *stage, Err *err) {
 void stage_closed(Stage *stage) {
   PipeSlot *slot = stage->slot;
   slot->open = false;
+  if (stage->cls->commits) slot->run->pipe->op.sent = slot->run->err.code == ERR_UNKNOWN;
   pipe_pump(slot->run);
 }
 

@@ -55,6 +55,10 @@ typedef struct StageClass {
   void (*stop)(Stage *stage, ErrCode reason);
   /* What a sink that was stopped has taken stays taken (a child that was fed half): the outcome of the pipe is then unknown. */
   bool leaves;
+  /* finish may take effect without being answered: from then on the outcome of the pipe could be unknown. After stop, when that
+   * has happened all the same, it says stage_finished; when it cannot be told, stage_failed with ERR_UNKNOWN and then
+   * stage_closed. */
+  bool commits;
 
   /* ---- filter ---- */
   /* Use job->in (from job->at), add to job->out at most STAGE_MAX_OUT chunks. False and job->err: the stream is not what it
