@@ -87,6 +87,11 @@ void psql_check_read(lua_State *L, const Psql *db, const char *sql);
 int l_psql_copy_out(lua_State *L);
 int l_psql_copy_in(lua_State *L);
 
+/* psql_rows.c: the array that :rows returns, filled while its rows come. */
+void psql_rows_begin(lua_State *L, PsqlCall *call);
+/* Push it; `rows` has the columns. */
+void psql_rows_push(lua_State *L, const PsqlCall *call, const PgRows *rows);
+
 /* psql_call.c: the methods. */
 extern const luaL_Reg psql_methods[];
 

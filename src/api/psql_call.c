@@ -115,25 +115,6 @@ static void call_emit_notices(lua_State *L, const PsqlCall *call, const char *no
   }
 }
 
-static void push_rows(lua_State *L, const PgRows *rows) {
-  int top = lua_gettop(L);
-  luaL_checkstack(L, 16, "rows");
-  psql_push_columns(L, rows);
-  psql_push_row_meta(L, rows);
-  lua_createtable(L, rows->nrows < 100000 ? (int)rows->nrows : 100000, 0);
-  for (size_t r = 0; r < rows->nrows; r++) {
-    psql_push_row(L, rows, r, top + 1, top + 2);
-    lua_rawseti(L, top + 3, (lua_Integer)r + 1);
-  }
-  /* rows.columns, without a key that would keep it from being a plain array */
-  lua_createtable(L, 0, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushvalue(L, top + 1);
-  lua_setfield(L, -2, "columns");
-  lua_setfield(L, -2, "__index");
-  lua_setmetatable(L, top + 3);
-}
-
 static int push_one(lua_State *L, const PsqlCall *call, const PgRows *rows) {
   int top = lua_gettop(L);
   if (rows->nrows > 1)
@@ -200,7 +181,7 @@ static int call_push_read(lua_State *L, Op *op, int args) {
   case PSQL_EACH: return psql_push_each(L, done, 1);
   case PSQL_LISTEN: return push_notification(L, done);
   case PSQL_IDENTITY: return push_identity(L, call);
-  case PSQL_ROWS: push_rows(L, &done->results[0].rows); break;
+  case PSQL_ROWS: psql_rows_push(L, call, &done->results[0].rows); break;
   default: push_one(L, call, &done->results[0].rows);
   }
   pg_rows_fini(&done->results[0].rows); /* the Op lives until it is collected; its rows need not */
@@ -285,6 +266,7 @@ static int call_query(lua_State *L, PsqlShape shape) {
   PsqlCall *call = psql_call_new(L, db, shape);
   psql_args_statement(L, call, 2, last);
   psql_args_settings(L, call, options);
+  if (shape == PSQL_ROWS) psql_rows_begin(L, call);
   if (!call->unknown && call->job->read)
     psql_check_read(L, db, call->job->statements[0].sql);
   else if (!call->unknown)

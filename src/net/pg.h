@@ -77,6 +77,14 @@ typedef struct PgNoter {
 /* Which way the data of a COPY goes, seen from the server. */
 typedef enum PgCopy { PG_COPY_NONE, PG_COPY_OUT, PG_COPY_IN } PgCopy;
 
+/* Somebody who takes the rows of a job with one statement as they come, some at a time, so that they are not kept twice and the
+ * server need not wait. From the loop. False and err: the job fails with it. */
+typedef struct PgTaker {
+  bool (*take)(void *self, const PgRows *rows, Err *err); /* NULL: nobody, the rows are kept in the result */
+  void (*free)(void *self);                               /* with the job */
+  void *self;
+} PgTaker;
+
 typedef struct PgJob {
   int refs;
   bool read;        /* BEGIN READ ONLY … COMMIT; else BEGIN … COMMIT */
@@ -87,11 +95,12 @@ typedef struct PgJob {
   PgStatement *statements;
   int nstatements;
   int64_t lock_timeout_ms, statement_timeout_ms; /* 0: the server's own; SET LOCAL */
-  int64_t limit_bytes;                           /* memory for rows; beyond it ERR_LIMIT; 0: none */
+  int64_t limit_bytes;                           /* memory for rows, taken ones too; beyond it ERR_LIMIT; 0: none */
   int retry_times;                               /* further attempts after 55P03 (lock not available) */
   int64_t retry_every_ms;
   PgNoter noter;
-  int front; /* how many characters in front of its statement are not the caller's: taken off an error's position */
+  PgTaker taker; /* the result has only the columns then */
+  int front;     /* how many characters in front of its statement are not the caller's: taken off an error's position */
 } PgJob;
 
 /* A read in a transaction, no statements, one reference. */

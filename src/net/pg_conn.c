@@ -206,9 +206,11 @@ void pg_conn_send(PgConn *conn, const PgStatement *statement) {
   conn_sent(conn, ok);
 }
 
-void pg_conn_describe(PgConn *conn, const char *sql) {
-  conn->pipeline = !conn->lost && PQenterPipelineMode(conn->pg) == 1;
-  conn_sent(conn, conn->pipeline && PQsendPrepare(conn->pg, "", sql, 0, NULL) == 1 && PQsendDescribePrepared(conn->pg, "") == 1 &&
+void pg_conn_describe(PgConn *conn, const char *const *first, const char *sql) {
+  bool ok = conn->pipeline = !conn->lost && PQenterPipelineMode(conn->pg) == 1;
+  for (; ok && *first != NULL; first++)
+    ok = PQsendQueryParams(conn->pg, *first, 0, NULL, NULL, NULL, NULL, 0) == 1;
+  conn_sent(conn, ok && PQsendPrepare(conn->pg, "", sql, 0, NULL) == 1 && PQsendDescribePrepared(conn->pg, "") == 1 &&
                       PQpipelineSync(conn->pg) == 1);
 }
 

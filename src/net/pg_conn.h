@@ -67,8 +67,9 @@ bool pg_conn_alive(PgConn *conn);
 void pg_conn_send_text(PgConn *conn, const char *sql);
 /* …or one statement by the extended protocol; its rows come one by one. */
 void pg_conn_send(PgConn *conn, const PgStatement *statement);
-/* …or have one statement described: two results without rows, the second one has the columns. One trip to the server. */
-void pg_conn_describe(PgConn *conn, const char *sql);
+/* …or run these statements and have one more described, in one trip to the server: results without rows, the last one has the
+ * columns. */
+void pg_conn_describe(PgConn *conn, const char *const *first, const char *sql);
 void pg_conn_pause(PgConn *conn);
 void pg_conn_resume(PgConn *conn); /* results may be handed over before it returns */
 void pg_conn_listen(PgConn *conn, bool on);

@@ -128,11 +128,11 @@ static void copy_rows(PgScript *s) {
       copy_drain(s);
       return;
     }
-    if (rows->nrows < PG_BATCH_ROWS && pg_rows_bytes(rows) < PG_BATCH_BYTES) continue;
-    pg_conn_pause(s->conn);
-    s->events->on_batch(s->arg);
+    if (pg_script_pass_rows(s, false)) continue;
+    if (s->err.code != ERR_NONE) copy_drain(s);
     return;
   }
+  if (len < 0) pg_script_pass_rows(s, true);
 }
 
 /* ---- both ---- */

@@ -166,5 +166,6 @@ void pg_job_unref(PgJob *job) {
   for (int i = 0; i < job->nstatements; i++)
     statement_fini(&job->statements[i]);
   free(job->statements);
+  if (job->taker.free != NULL) job->taker.free(job->taker.self);
   free(job);
 }

@@ -7,6 +7,7 @@
  * The transaction id is asked for in front of COMMIT so that a COMMIT whose answer got lost can be looked up afterwards. */
 #include "net/pg_script.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,11 +52,9 @@ static PgPhase phase_next(PgScript *s) {
   switch (s->phase) {
   case PHASE_BEGIN:
     s->index = 0;
-    if (s->by_copy > 0) return PHASE_DESCRIBE;
+    /* Without columns COPY gives a row as an empty line, like one of an empty text. */
+    if (s->by_copy > 0 && s->results[0].rows.ncolumns == 0) s->by_copy = 0;
     return s->job->nstatements > 0 ? PHASE_STATEMENT : phase_after_statements(s);
-  case PHASE_DESCRIBE:
-    if (s->results[0].rows.ncolumns == 0) s->by_copy = 0; /* COPY gives such a row as an empty line, like one of an empty text */
-    return PHASE_STATEMENT;
   case PHASE_STATEMENT:
     if (s->job->listen) return s->index == 0 ? PHASE_LISTEN : PHASE_DONE;
     return ++s->index < s->job->nstatements ? PHASE_STATEMENT : phase_after_statements(s);
@@ -119,6 +118,18 @@ static void add_settings(Buf *sql, const PgScript *s, const char *set) {
     buf_printf(sql, "; %s statement_timeout = %lld", set, (long long)s->job->statement_timeout_ms);
 }
 
+/* The query's columns come with the same trip. */
+static void script_send_describe(PgScript *s) {
+  char lock[64], statement[64];
+  const char *first[4] = {"begin read only"};
+  int n = 1;
+  snprintf(lock, sizeof lock, "set local lock_timeout = %lld", (long long)s->job->lock_timeout_ms);
+  snprintf(statement, sizeof statement, "set local statement_timeout = %lld", (long long)s->job->statement_timeout_ms);
+  if (s->job->lock_timeout_ms > 0) first[n++] = lock;
+  if (s->job->statement_timeout_ms > 0) first[n++] = statement;
+  pg_conn_describe(s->conn, first, s->job->statements[0].sql);
+}
+
 static void script_send_begin(PgScript *s) {
   Buf sql = {0};
   if (s->in_transaction) {
@@ -168,8 +179,12 @@ static void script_send_xid(PgScript *s) {
 
 static void script_send(PgScript *s) {
   switch (s->phase) {
-  case PHASE_BEGIN: script_send_begin(s); break;
-  case PHASE_DESCRIBE: pg_conn_describe(s->conn, s->job->statements[0].sql); break;
+  case PHASE_BEGIN:
+    if (s->by_copy > 0)
+      script_send_describe(s);
+    else
+      script_send_begin(s);
+    break;
   case PHASE_STATEMENT: script_send_statement(s); break;
   case PHASE_LISTEN: pg_conn_listen(s->conn, true); break;
   case PHASE_XID: script_send_xid(s); break;
@@ -185,21 +200,41 @@ static void script_send(PgScript *s) {
 
 /* ---- results ---- */
 
+static void script_check_limit(PgScript *s) {
+  PgRows *rows = &s->results[s->index].rows;
+  if (s->job->limit_bytes <= 0 || s->taken_bytes + pg_rows_bytes(rows) <= (size_t)s->job->limit_bytes) return;
+  err_set(&s->err, ERR_LIMIT, "the result is larger than %lld bytes", (long long)s->job->limit_bytes);
+  err_set_hint(&s->err, "use :each, which needs constant memory, or raise the limit option");
+  pg_rows_clear(rows);
+  /* In a transaction the rest is of no use; a statement on its own is let finish, since it takes effect anyway. */
+  if (s->in_transaction) pg_script_stop_on_server(s);
+}
+
+static void script_give_rows(PgScript *s, PgRows *rows) {
+  s->taken_bytes += pg_rows_bytes(rows);
+  if (!s->job->taker.take(s->job->taker.self, rows, &s->err)) pg_script_stop_on_server(s);
+  pg_rows_clear(rows);
+}
+
+bool pg_script_pass_rows(PgScript *s, bool all) {
+  PgRows *rows = &s->results[s->index].rows;
+  bool enough = rows->nrows >= PG_BATCH_ROWS || pg_rows_bytes(rows) >= PG_BATCH_BYTES;
+  if (s->job->stream && enough) {
+    pg_conn_pause(s->conn);
+    s->events->on_batch(s->arg);
+    return false;
+  }
+  if (!s->job->stream) script_check_limit(s);
+  if (s->job->taker.take != NULL && s->err.code == ERR_NONE && rows->nrows > 0 && (enough || all)) script_give_rows(s, rows);
+  return s->err.code == ERR_NONE;
+}
+
 static void script_rows(PgScript *s, const PGresult *res) {
   PgRows *rows = &s->results[s->index].rows;
   pg_rows_describe(rows, res);
   if (s->err.code != ERR_NONE || s->cancelling) return; /* only drained */
   pg_rows_append(rows, res);
-  if (s->job->stream && (rows->nrows >= PG_BATCH_ROWS || pg_rows_bytes(rows) >= PG_BATCH_BYTES)) {
-    pg_conn_pause(s->conn);
-    s->events->on_batch(s->arg);
-  } else if (!s->job->stream && s->job->limit_bytes > 0 && pg_rows_bytes(rows) > (size_t)s->job->limit_bytes) {
-    err_set(&s->err, ERR_LIMIT, "the result is larger than %lld bytes", (long long)s->job->limit_bytes);
-    err_set_hint(&s->err, "use :each, which needs constant memory, or raise the limit option");
-    pg_rows_clear(rows);
-    /* In a transaction the rest is of no use; a statement on its own is let finish, since it takes effect anyway. */
-    if (s->in_transaction) pg_script_stop_on_server(s);
-  }
+  pg_script_pass_rows(s, PQresultStatus(res) == PGRES_TUPLES_OK);
 }
 
 static void script_completed(PgScript *s, const PGresult *res) {
@@ -238,8 +273,9 @@ static void script_error(PgScript *s, const PGresult *res) {
   /* Without an SQLSTATE it is libpq's own word for a lost connection; on_lost comes. */
   if (script_is_over(s) || PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL || s->err.code != ERR_NONE) return;
   pg_error_from_result(&s->err, res, s->job);
-  if (s->phase != PHASE_STATEMENT && s->phase != PHASE_DESCRIBE) s->err.position = 0;
-  int front = s->phase == PHASE_STATEMENT && s->by_copy > 0 ? (int)sizeof COPY_FRONT - 1 : s->job->front;
+  bool described = s->phase == PHASE_BEGIN && s->by_copy > 0;
+  if (s->phase != PHASE_STATEMENT && !described) s->err.position = 0;
+  int front = described ? 0 : s->by_copy > 0 ? (int)sizeof COPY_FRONT - 1 : s->job->front;
   if (s->err.position > 0) s->err.position = s->err.position > front ? s->err.position - front : 0;
 }
 
@@ -277,7 +313,7 @@ static void on_script_result(void *arg, PGresult *res) {
     script_xid(s, res);
   else if (s->phase == PHASE_STATEMENT && (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK))
     script_rows(s, res);
-  if (s->phase == PHASE_DESCRIBE && status == PGRES_COMMAND_OK) pg_rows_describe(&s->results[0].rows, res);
+  if (s->phase == PHASE_BEGIN && s->by_copy > 0 && status == PGRES_COMMAND_OK) pg_rows_describe(&s->results[0].rows, res);
   if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) script_completed(s, res);
   PQclear(res);
   if (copy && !pg_script_copy_begin(s, status)) script_copy(s);
@@ -405,7 +441,8 @@ PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEve
   s->results = mem_alloc((size_t)job->nstatements * sizeof *s->results);
   s->in_transaction = job->transaction && !job->listen;
   s->acts = pg_job_acts(job);
-  if (job->stream && s->in_transaction && job->statements[0].nparams == 0)
+  bool by_rows = job->read && (job->stream || job->taker.take != NULL);
+  if (by_rows && s->in_transaction && job->statements[0].nparams == 0)
     s->by_copy = pg_guard_query(job->statements[0].sql, strlen(job->statements[0].sql), &s->by_copy) ? s->by_copy : 0;
   buf_clear(&conn->notices);
   pg_conn_use(conn, &script_user, s);

@@ -17,7 +17,6 @@ typedef struct PgScriptEvents {
 
 typedef enum PgPhase {
   PHASE_BEGIN,
-  PHASE_DESCRIBE, /* a stream that is to come by COPY: its columns */
   PHASE_STATEMENT,
   PHASE_LISTEN, /* waits for a notification */
   PHASE_XID,
@@ -48,9 +47,10 @@ struct PgScript {
   WorkOp *cancel_work;
   PgCopyState *copy; /* of the Op of a job with `copy` */
   bool copied;       /* the COPY has begun */
-  size_t by_copy;    /* a stream: the query, so many bytes of the statement, is sent in COPY (…) TO STDOUT; 0: as it is */
+  size_t by_copy;    /* the query, so many bytes of the statement, is sent in COPY (…) TO STDOUT; 0: as it is */
   char *row;         /* out: of this row, so much has been read */
   size_t row_len, row_at;
+  size_t taken_bytes; /* by the job's taker */
 };
 
 PgScript *pg_script_start(PgConn *conn, PgJob *job, Op *owner, const PgScriptEvents *events, void *arg);
@@ -70,6 +70,8 @@ void pg_script_free(PgScript *script);
 /* The statement has turned out to be a COPY. False: not of the announced kind. */
 bool pg_script_copy_begin(PgScript *script, ExecStatusType status);
 void pg_script_on_copy(void *script);
+/* Rows have been added to the result: pass them on when they are enough, or when `all`. False: no more for now. (pg_script.c) */
+bool pg_script_pass_rows(PgScript *script, bool all);
 /* The rest of the rows is of no use: have the server stop. (pg_script.c) */
 void pg_script_stop_on_server(PgScript *script);
 /* The script is being stopped, or freed. */
