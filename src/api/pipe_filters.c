@@ -122,8 +122,10 @@ int l_part_hash(lua_State *L) {
   size_t len = 0;
   args_push(L, options, "expect");
   const char *expect = filter_text(L, part, lua_gettop(L), "hash: expect", &len);
-  if (expect != NULL && !part->unknown && (len < 32 || strspn(expect, "0123456789abcdefABCDEF") != len))
-    luaerr_throw(L, ERR_USAGE, "hash: expect: a digest in hexadecimal expected");
+  if (expect != NULL && !part->unknown &&
+      (len != digest_digits(own->algorithm) || strspn(expect, "0123456789abcdefABCDEF") != len))
+    luaerr_throw(L, ERR_USAGE, "hash: expect: the %zu hexadecimal digits of a %s expected", digest_digits(own->algorithm),
+                 own->algorithm);
   own->expect = mem_strdup(expect);
   lua_pop(L, 1);
   filter_label(L, part, options, own->algorithm);

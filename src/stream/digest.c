@@ -26,6 +26,11 @@ bool digest_known(const char *name) {
   return false;
 }
 
+size_t digest_digits(const char *name) {
+  const EVP_MD *md = digest_known(name) ? EVP_get_digestbyname(name) : NULL;
+  return md != NULL ? 2 * (size_t)EVP_MD_get_size(md) : 0;
+}
+
 Digest *digest_new(const char *name) {
   if (!digest_known(name)) return NULL;
   Digest *digest = mem_alloc(sizeof *digest);

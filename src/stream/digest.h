@@ -14,6 +14,9 @@
 extern const char *const digest_names[];
 bool digest_known(const char *name);
 
+/* How many hexadecimal digits it has; 0 when there is none of that name. */
+size_t digest_digits(const char *name);
+
 typedef struct Digest Digest;
 
 /* NULL when there is none of that name (or the system's policy forbids it). */

@@ -7,7 +7,7 @@
 /* gzip (RFC 1952) with libdeflate: one member for each MiB of input, compressed in parallel. level 1 to 12. The same input gives
  * the same bytes, however it was cut. No input: one empty member. NULL: never. (filter_gzip.c) */
 Stage *filter_gzip(int level);
-/* gzip with zlib as ONE member: blocks of 128 KiB or more, each primed with the 32 KiB before it and compressed in parallel (the
+/* gzip with zlib as ONE member: blocks of 1 MiB, each primed with the 32 KiB before it and compressed in parallel (the
  * scheme of pigz). level 1 to 9. (filter_deflate.c) */
 Stage *filter_gzip_single(int level);
 /* The plain text of gzip data: all members, each one's CRC and length checked. Anything else behind a member (trailing zeros are
