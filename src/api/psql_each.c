@@ -73,7 +73,7 @@ static int each_next(lua_State *L, PsqlEach *each) {
 static int l_each_next(lua_State *L) {
   PsqlEach *each = lua_touserdata(L, 1);
   bool is = each != NULL && lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(1));
-  if (!is) luaL_checkudata(L, 1, PSQL_EACH_NAME);
+  if (!is) each = luaL_checkudata(L, 1, PSQL_EACH_NAME); /* raises */
   lua_settop(L, 1);
   return each_next(L, each);
 }

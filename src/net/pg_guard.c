@@ -376,8 +376,10 @@ bool pg_guard_query(const char *sql, size_t len, size_t *end) {
   if (pg_guard_read(sql, len, first) != PG_GUARD_READ) return false;
   while ((kind = lex_next(&lx)) != TOKEN_END) {
     if (kind == TOKEN_BROKEN || depth < 0) return false;
-    if (kind != TOKEN_OTHER) continue;
-    if (lx.other == ';' && !ended) {
+    bool semicolon = kind == TOKEN_OTHER && lx.other == ';';
+    if (ended && !semicolon) return false; /* one in front */
+    if (kind != TOKEN_OTHER || ended) continue;
+    if (semicolon) {
       if (depth != 0) return false;
       ended = true;
       *end = (size_t)(lx.at - 1 - start);

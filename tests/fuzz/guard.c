@@ -14,6 +14,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   PgGuard plain = pg_guard_read(text + 1, size, name);
   pg_guard_acts(text + 1, size, name);
   if (plain == PG_GUARD_READ && pg_guard_read(text, size + 2, again) != PG_GUARD_READ) abort();
+  /* A query in parentheses stays one, and a table's name followed by words is not a name. */
+  size_t end = 0;
+  if (pg_guard_query(text + 1, size, &end)) {
+    char *wrapped = malloc(end + 4);
+    wrapped[0] = '(';
+    memcpy(wrapped + 1, text + 1, end);
+    memcpy(wrapped + 1 + end, "\n)", 2);
+    if (end > size || pg_guard_read(wrapped, end + 3, again) != PG_GUARD_READ) abort();
+    size_t whole = 0;
+    if (!pg_guard_query(wrapped, end + 3, &whole) || whole != end + 3) abort();
+    free(wrapped);
+  }
+  if (pg_guard_relation(text + 1, size)) {
+    char *more = malloc(size + 12);
+    memcpy(more, text + 1, size);
+    memcpy(more + size, " from stdin", 11);
+    if (pg_guard_relation(more, size + 11)) abort();
+    free(more);
+  }
   free(text);
   return 0;
 }

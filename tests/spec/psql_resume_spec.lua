@@ -127,6 +127,24 @@ describe("a change that was on its way when pgsh was killed", function()
       assert.equal(2, count())
     end)
 
+    local COPY = 'pipe { "1\\n2\\n3\\n", db:copy_in "t" }'
+
+    it("of a COPY, which was made", function()
+      procedure(COPY, 'assert(done.rows == nil and done.settled_by:find "committed")')
+      killed_when("mute", function() return count() == 3 end)
+      resumed(0)
+      assert.equal(3, count())
+      assert.same({ "ok by record" }, outcomes())
+    end)
+
+    it("of a COPY, which did not reach the server", function()
+      procedure(COPY, "assert(done.rows == 3)")
+      killed_when("hold", held)
+      resumed(0)
+      assert.equal(3, count())
+      assert.same({ "failed by record", "ok" }, outcomes())
+    end)
+
     it("while the transaction is open on the server: it is waited for", function()
       procedure(INSERT)
       killed_when("strand", held)
