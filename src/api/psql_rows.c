@@ -18,7 +18,8 @@ typedef struct PsqlRowsTaker {
 
 static void rows_free(void *self) {
   PsqlRowsTaker *taker = self;
-  luaL_unref(vm_main(taker->vm), LUA_REGISTRYINDEX, taker->ref);
+  lua_State *L = vm_main(taker->vm);
+  if (L != NULL) luaL_unref(L, LUA_REGISTRYINDEX, taker->ref); /* NULL: the process ends, and an operation outlived the state */
   free(taker);
 }
 
@@ -47,7 +48,7 @@ static int l_rows_take(lua_State *L) {
 static bool rows_take(void *self, const PgRows *rows, Err *err) {
   PsqlRowsTaker *taker = self;
   lua_State *L = vm_main(taker->vm);
-  if (!lua_checkstack(L, 8)) return err_set(err, ERR_MEMORY, "rows");
+  if (L == NULL || !lua_checkstack(L, 8)) return err_set(err, ERR_MEMORY, "rows");
   int top = lua_gettop(L);
   lua_pushcfunction(L, l_rows_take);
   lua_pushlightuserdata(L, taker);

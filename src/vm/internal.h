@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "vm/slab.h"
 #include "vm/task.h"
 #include "vm/vm.h"
 
@@ -13,6 +14,7 @@ struct Vm {
   lua_State *L;
   VmLimits limits;
   size_t used_bytes;
+  Slab slab;
   void *user;
   const VmModule *modules;
   Task *tasks; /* all that are not freed */

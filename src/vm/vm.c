@@ -18,13 +18,13 @@ static void *vm_allocate(void *ud, void *old, size_t old_size, size_t new_size) 
   Vm *vm = ud;
   if (old == NULL) old_size = 0; /* Lua passes a type tag there */
   if (new_size == 0) {
-    free(old);
+    slab_realloc(&vm->slab, old, old_size, 0);
     vm->used_bytes -= old_size;
     return NULL;
   }
   bool grows = new_size > old_size;
   if (grows && vm->limits.memory_bytes > 0 && vm->used_bytes + (new_size - old_size) > vm->limits.memory_bytes) return NULL;
-  void *block = realloc(old, new_size);
+  void *block = slab_realloc(&vm->slab, old, old_size, new_size);
   if (block != NULL) vm->used_bytes += new_size - old_size;
   return block;
 }
@@ -214,6 +214,7 @@ bool vm_free(Vm *vm, Err *err) {
     if (op_alive() > 0) uv_sleep(1);
   }
   int left = op_alive();
+  slab_fini(&vm->slab);
   free(vm);
   if (left > 0) return err_set(err, ERR_INTERNAL, "%d operation%s still in flight at the end", left, left == 1 ? "" : "s");
   return true;
