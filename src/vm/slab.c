@@ -71,7 +71,8 @@ void *slab_realloc(Slab *slab, void *old, size_t old_size, size_t new_size) {
   if (old != NULL && !slab_has(old_size) && !slab_has(new_size)) return realloc(old, new_size);
   if (old != NULL && slab_has(old_size) && slab_has(new_size) && slab_class(old_size) == slab_class(new_size)) return old;
   void *block = slab_has(new_size) ? slab_take(slab, new_size) : malloc(new_size);
-  if (block == NULL) return NULL;
+  /* Lua counts on it that making a block smaller does not fail. The old one serves as a smaller one too, for ever. */
+  if (block == NULL) return new_size < old_size ? old : NULL;
   if (old != NULL) memcpy(block, old, old_size < new_size ? old_size : new_size);
   slab_drop(slab, old, old_size);
   return block;
