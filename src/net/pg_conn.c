@@ -28,8 +28,10 @@ static void on_deferred(Deferred *d) {
   PgConn *conn = (PgConn *)((char *)d - offsetof(PgConn, deferred));
   if (conn->closed)
     conn_free(conn);
-  else if (conn->user != NULL)
+  else if (conn->lost && conn->user != NULL)
     conn->user->on_lost(conn->arg);
+  else if (conn->yielded)
+    pg_conn_resume(conn);
 }
 
 /* What the socket must become for us to go on. */
@@ -216,8 +218,13 @@ void pg_conn_describe(PgConn *conn, const char *const *first, const char *sql) {
 
 void pg_conn_pause(PgConn *conn) { conn->paused = true; }
 
+void pg_conn_yield(PgConn *conn) {
+  conn->paused = conn->yielded = true;
+  loop_defer(conn->loop, &conn->deferred);
+}
+
 void pg_conn_resume(PgConn *conn) {
-  conn->paused = false;
+  conn->paused = conn->yielded = false;
   conn_pump(conn); /* rows that libpq has already read would not make the socket readable again */
 }
 

@@ -33,10 +33,11 @@ struct PgConn {
   /* private */
   const PgConnUser *user;
   void *arg;
-  Deferred deferred;  /* on_lost after a send that failed */
+  Deferred deferred;  /* on_lost after a send that failed; the end of yield */
   bool waiting;       /* a statement is on its way */
   bool listening;     /* waits for a notification */
   bool pipeline;      /* more than one command was sent */
+  bool yielded;       /* paused until the next turn */
   bool paused;        /* its rows are not wanted yet */
   PgCopy copy;        /* the data of a COPY is on its way: no results before its end */
   bool blocked;       /* in: the socket takes no more for now */
@@ -71,6 +72,8 @@ void pg_conn_send(PgConn *conn, const PgStatement *statement);
  * columns. */
 void pg_conn_describe(PgConn *conn, const char *const *first, const char *sql);
 void pg_conn_pause(PgConn *conn);
+/* As pause and, in the loop's next turn, resume: whoever takes at once what comes must let others have their turn. */
+void pg_conn_yield(PgConn *conn);
 void pg_conn_resume(PgConn *conn); /* results may be handed over before it returns */
 void pg_conn_listen(PgConn *conn, bool on);
 /* Ask the server to stop what it does, on the thread pool. NULL when that is impossible. */

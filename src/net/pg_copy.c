@@ -128,8 +128,11 @@ static void copy_rows(PgScript *s) {
       copy_drain(s);
       return;
     }
-    if (pg_script_pass_rows(s, false)) continue;
-    if (s->err.code != ERR_NONE) copy_drain(s);
+    if (pg_script_pass_rows(s, false) && rows->nrows > 0) continue;
+    if (s->err.code != ERR_NONE)
+      copy_drain(s);
+    else if (rows->nrows == 0) /* they were taken */
+      pg_conn_yield(s->conn);
     return;
   }
   if (len < 0) pg_script_pass_rows(s, true);

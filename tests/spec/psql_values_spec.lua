@@ -1,4 +1,5 @@
 -- psql against a real PostgreSQL: what :each and :rows bring by COPY is what the same query brings row by row.
+local host = require "pgsh.host"
 local psql = require "pgsh.psql"
 local json = require "pgsh.json"
 local postgres = require "tests.spec.support.postgres"
@@ -168,6 +169,23 @@ describe("psql values", function()
     local err = failure(db.rows, db, "select repeat('x', 1000) as x from generate_series(1, 1000000)", psql.options { limit = "4M" })
     assert.equal("limit", err.kind)
     has(err.hint, "each")
+    assert.equal(1, db:value "select 1")
+  end)
+
+  it("others have their turn while rows are taken", function()
+    local ticks = 0
+    local clock = host.spawn("ticks", function()
+      while true do
+        host.sleep(0.002)
+        ticks = ticks + 1
+      end
+    end)
+    local n = #db:rows("select g, 'v' || g as t from generate_series(1, 500000) g", psql.options { limit = "1G" })
+    clock:cancel()
+    assert.equal(500000, n)
+    assert.is_true(ticks > 20, "ticks: " .. ticks)
+    local err = failure(db.rows, db, "select g from generate_series(1, 1000000000) g", psql.options { limit = "8G", timeout = 0.2 })
+    assert.equal("timeout", err.kind)
     assert.equal(1, db:value "select 1")
   end)
 
