@@ -11,8 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loop/timer.h"
 #include "net/pg_guard.h"
 #include "net/pg_note.h"
+
+#define CANCEL_AGAIN_MS 250
 
 /* The server writes rows of COPY much faster than rows of a query, and libpq reads them faster. */
 #define COPY_FRONT "copy ("
@@ -370,13 +373,27 @@ static const PgConnUser script_user = {on_script_result, on_script_lost, on_scri
 
 /* ---- stopping ---- */
 
+static void on_cancel_again(Op *op, void *arg) {
+  PgScript *s = arg;
+  s->cancel_again = NULL;
+  op_unref(op);
+  if (s->phase >= PHASE_XID) return;
+  s->cancel_sent = false;
+  pg_script_stop_on_server(s);
+}
+
 static void on_cancel_sent(Op *op, void *arg) {
   PgScript *s = arg;
   s->cancel_work = NULL;
   op_unref(op);
-  if (!s->held) return;
-  s->held = false;
-  script_go_on(s);
+  if (s->held) {
+    s->held = false;
+    script_go_on(s);
+    return;
+  }
+  /* A backend that had not read the statement yet has ignored it. */
+  s->cancel_again = timer_start(s->conn->loop, CANCEL_AGAIN_MS, 0, NULL);
+  op_on_settled(s->cancel_again, on_cancel_again, s);
 }
 
 void pg_script_stop_on_server(PgScript *s) {
@@ -457,6 +474,11 @@ void pg_script_free(PgScript *s) {
   if (s->cancel_work != NULL) {
     op_on_settled(&s->cancel_work->op, NULL, NULL);
     op_unref(&s->cancel_work->op);
+  }
+  if (s->cancel_again != NULL) {
+    op_on_settled(s->cancel_again, NULL, NULL);
+    op_cancel(s->cancel_again, ERR_CANCELLED);
+    op_unref(s->cancel_again);
   }
   for (int i = 0; s->results != NULL && i < s->job->nstatements; i++)
     pg_result_fini(&s->results[i]);

@@ -45,6 +45,7 @@ struct PgScript {
   Err err;
   bool in_transaction, acts, fatal, cancelling, cancel_sent, held, gave_up;
   WorkOp *cancel_work;
+  Op *cancel_again;  /* the timer of the next one */
   PgCopyState *copy; /* of the Op of a job with `copy` */
   bool copied;       /* the COPY has begun */
   size_t by_copy;    /* the query, so many bytes of the statement, is sent in COPY (…) TO STDOUT; 0: as it is */
