@@ -1,0 +1,64 @@
+-- The shell side of a throwaway server: the script that starts one, and the guardian that ends it.
+local script = {}
+
+-- $1 the directory, $2 the process to watch, $3 when that one was started (field 22 of its stat).
+--
+-- In a session of its own, deaf to what is sent to the terminal's group. It looks rather than waits for the end of a pipe: a pipe's
+-- other end would have to be held by pgsh alone, from before the first moment something could go wrong.
+script.GUARDIAN = [[
+trap '' HUP INT TERM QUIT PIPE
+cd /
+dir=$1
+alive() {
+  IFS= read -r stat 2>/dev/null <"/proc/$2/stat" || return 1
+  set -- "$3" ${stat##*) }
+  [ "$1" = "${21}" ] && [ "$2" != Z ]
+}
+while [ ! -e "$dir/stop" ] && alive "$@"; do sleep 0.2; done
+round=0
+while [ "$round" -lt 100 ]; do
+  round=$((round + 1)) found=
+  signal=QUIT
+  [ "$round" -lt 60 ] || signal=KILL
+  for file in $(grep -lFs -- "$dir/data" /proc/[0-9]*/cmdline); do
+    pid=${file#/proc/} pid=${pid%/cmdline}
+    IFS= read -r name 2>/dev/null <"/proc/$pid/comm" || continue
+    case $name in postgres|initdb|pg_ctl) kill -$signal "$pid" 2>/dev/null && found=1 ;; esac
+  done
+  if [ -z "$found" ]; then
+    rm -rf -- "$dir" 2>/dev/null
+    [ -e "$dir" ] || break
+  fi
+  sleep 0.05
+done
+]]
+
+-- Arguments: directory, process to watch, bin, owner ("" ourselves), user id, group id, the guardian's text, then initdb's words. The
+-- server's settings come on standard input. The guardian is there before the directory is.
+script.START = [[
+set -u
+dir=$1 watched=$2 bin=$3 owner=$4 uid=$5 gid=$6 guardian=$7
+shift 7
+umask 077
+started() { IFS= read -r stat <"/proc/$1/stat" && set -- ${stat##*) } && printf '%s' "${20}"; }
+as_owner() {
+  if [ -n "$owner" ]; then setpriv "--reuid=$uid" "--regid=$gid" --clear-groups -- "$@"; else "$@"; fi
+}
+cd / && when=$(started "$watched") || exit 1
+setsid /bin/sh -c "$guardian" pgsh-throwaway "$dir" "$watched" "$when" </dev/null >/dev/null 2>&1 &
+mkdir -m 700 -- "$dir" || exit 1
+cat >"$dir/settings" || exit 1
+if [ -n "$owner" ]; then
+  chown "$uid:$gid" "$dir" || exit 1
+  as_owner test -w "$dir" || {
+    echo "the user $owner cannot reach $dir: give dir = a directory whose parents everybody may enter" >&2
+    exit 1
+  }
+fi
+as_owner "$bin/initdb" -D "$dir/data" -A trust -N "$@" >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; exit 1; }
+cat "$dir/settings" >>"$dir/data/postgresql.conf" && printf 'local all all trust\n' >"$dir/data/pg_hba.conf" || exit 1
+as_owner "$bin/pg_ctl" -D "$dir/data" -s -w -t 60 -l "$dir/data/log" start </dev/null >"$dir/start.log" 2>&1 ||
+  { cat "$dir/start.log" "$dir/data/log" >&2 2>/dev/null; exit 1; }
+]]
+
+return script
