@@ -11,7 +11,7 @@ local function acl(kind, column, owner)
     :format(column, column, kind, owner)
 end
 
-local USER_SCHEMA = [[n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)']]
+local USER_SCHEMA = [[n.nspname <> 'information_schema' and n.nspname !~ '^pg_(catalog$|toast|temp)']]
 
 local function comment(class, oid)
   return ("obj_description(%s, '%s')"):format(oid, class)
@@ -123,9 +123,12 @@ select
   .. [[) as unique_constraints,
   (select count(*) from pg_constraint c join pg_namespace n on n.oid = c.connamespace where not c.convalidated and ]] .. USER_SCHEMA .. [[)
     as constraints_not_valid,
-  (select count(*) from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typtype = 'e' and ]] .. USER_SCHEMA .. [[) as enums,
-  (select count(*) from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typtype = 'd' and ]] .. USER_SCHEMA .. [[) as domains,
-  (select count(*) from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typtype = 'r' and ]] .. USER_SCHEMA .. [[) as ranges,
+  (select count(*) from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typtype = 'e' and ]] .. USER_SCHEMA .. [[)
+    as enums,
+  (select count(*) from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typtype = 'd' and ]] .. USER_SCHEMA .. [[)
+    as domains,
+  (select count(*) from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typtype = 'r' and ]] .. USER_SCHEMA .. [[)
+    as ranges,
   (select count(*) from pg_policy) as policies,
   (select count(*) from pg_event_trigger) as event_triggers,
   (select count(*) from pg_foreign_server) as foreign_servers,

@@ -15,8 +15,9 @@ end
 ---@param directory string
 ---@return integer
 function disk.free(directory)
-  local out = sh.read({ "df", "-Pk", "--", directory }, { what = "space below " .. directory, env = { LC_ALL = "C" } }).out
-  local kib = out:match "\n[^\n]-%s%d+%s+%d+%s+(%-?%d+)%s+%d+%%" or errors.raise("io", "df tells nothing about %s: %s", directory, out)
+  local said = sh.read({ "df", "-Pk", "--", directory }, { what = "space below " .. directory, env = { LC_ALL = "C" }, ok = { 0, 1 } })
+  local kib = said.out:match "\n[^\n]-%s%d+%s+%d+%s+(%-?%d+)%s+%d+%%"
+    or errors.raise("io", "the space below %s is not known: %s", directory, (said.err .. said.out):match "[^\n]*")
   return math.max(0, math.tointeger(tonumber(kib))) * 1024
 end
 

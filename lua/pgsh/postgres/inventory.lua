@@ -29,7 +29,7 @@ local function list(db, what, ...)
   if unknown.is(rows) then return rows end
   local out = {}
   for i, row in ipairs(rows) do out[i] = plain(row) end
-  return #out > 0 and out or json.array(out)
+  return options.list(out)
 end
 
 local function drop(entries, ...)
@@ -80,7 +80,7 @@ end
 local function names(rows)
   local out = {}
   for i, row in ipairs(rows) do out[i] = row.name end
-  return #out > 0 and out or json.array(out)
+  return options.list(out)
 end
 
 ---What the connected database holds.

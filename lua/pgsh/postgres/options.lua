@@ -42,4 +42,9 @@ function options.set(list)
   return set
 end
 
+---A list that is a list in JSON also when it is empty.
+function options.list(list)
+  return #list > 0 and list or require("pgsh.json").array(list)
+end
+
 return options

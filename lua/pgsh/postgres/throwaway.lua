@@ -35,6 +35,7 @@ local OPTIONS = {
 local SETTINGS = {
   listen_addresses = "", port = PORT, fsync = "off", synchronous_commit = "off", full_page_writes = "off", autovacuum = "off",
   shared_buffers = "64MB", max_connections = 40, unix_socket_permissions = "0700", max_wal_size = "4GB", jit = "off",
+  wal_level = "logical", -- else every publication of a dump brings a warning
 }
 
 function Throwaway:__tostring()
@@ -118,10 +119,6 @@ end
 local function run_start(self, parent)
   local name, uid, gid = owner()
   self.dir = ("%s/pgsh-throwaway.%s"):format(parent, anew.unique())
-  local socket = ("%s/.s.PGSQL.%d"):format(self.dir, PORT)
-  if #socket > SOCKET_PATH_MAX then
-    errors.usage("postgres.throwaway: the socket's path would have %d bytes, more than %d: give a shorter dir", #socket, SOCKET_PATH_MAX)
-  end
   local command = { "/bin/sh", "-c", script.START, "throwaway", self.dir, host.pid, self.bin, name, uid, gid, script.GUARDIAN }
   for _, word in ipairs(initdb_words(self)) do command[#command + 1] = word end
   return sh.run(command, {
@@ -136,7 +133,11 @@ local function explain(self, problem)
   if problem.kind ~= "process" or not problem.detail then return problem end
   local last
   for line in problem.detail:gmatch "[^\n]+" do
-    if line:find "error:" or line:find "FATAL" or not last then last = line end
+    if line:find "error:" or line:find "FATAL" or line:find "LOG:  unrec" then
+      last = line:gsub("^.-(%u+:  )", "%1")
+      break
+    end
+    last = last or line
   end
   return host.error("process", {
     message = ("a throwaway PostgreSQL %s did not start: %s"):format(self.version, last), detail = problem.detail, exit = problem.exit,
@@ -147,6 +148,10 @@ local function start(self)
   local parent = (self.given.dir or host.getenv "TMPDIR" or "/tmp"):gsub("(.)/+$", "%1")
   parent = parent ~= "" and parent or "/tmp"
   if parent:sub(1, 1) ~= "/" then parent = sh.read({ "realpath", "--", parent }).out:gsub("\n$", "") end
+  local socket = ("%s/pgsh-throwaway.%s/.s.PGSQL.%d"):format(parent, anew.unique(), PORT)
+  if #socket > SOCKET_PATH_MAX then
+    errors.usage("postgres.throwaway: the socket's path would have %d bytes, more than %d: give a shorter dir", #socket, SOCKET_PATH_MAX)
+  end
   check(self, parent)
   local ok, result = errors.try(anew.call, "throwaway", run_start, self, parent)
   if not ok then
