@@ -113,12 +113,15 @@ local function base(path) return path:match "[^/]*$" end
 
 local function write_checksums(given, format, result)
   if given.checksum == false then return nil end
+  local function line(path, digest)
+    return unknown.is(digest) and digest or checksum.line(base(path), digest)
+  end
   local written = { given.to .. ".sha512" }
-  file.write(written[1], checksum.line(base(given.to), result.sha512.file), { mode = given.mode })
+  file.write(written[1], line(given.to, result.sha512.file), { mode = given.mode })
   if format ~= "custom" and given.to:find "%.gz$" then
     local plain = given.to:gsub("%.gz$", "")
     written[2] = plain .. ".sha512"
-    file.write(written[2], checksum.line(base(plain), result.sha512.plain), { mode = given.mode })
+    file.write(written[2], line(plain, result.sha512.plain), { mode = given.mode })
   end
   return written
 end
@@ -142,6 +145,8 @@ function dump.dump(given)
   local list = parts(given, format, given.source or program(given, format, fields))
   list.timeout, list.stall = given.timeout, given.stall
   list.what = given.what or ("dump (%s) of %s to %s"):format(format, name_of(given, fields), given.to)
+  -- A run that was cut off makes it anew: the file has its name only when it is whole, and a new one takes its place.
+  list.resolve = function() return false end
   local done = pipe(list)
   local result = { path = given.to, format = format, estimate = size }
   if unknown.is(done) then

@@ -22,7 +22,8 @@ select what, name from (
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where c.oid >= %d and c.relkind not in ('i', 'I', 't') and n.nspname !~ '^pg_(toast|temp)'
   union all
-  select 'schema', quote_ident(nspname), 'pg_namespace'::regclass, oid from pg_namespace where oid >= %d and nspname !~ '^pg_(toast|temp)'
+  select 'schema', quote_ident(nspname), 'pg_namespace'::regclass, oid from pg_namespace
+  where oid >= %d and nspname <> 'public' and nspname !~ '^pg_(toast|temp)'
   union all
   select 'function', oid::regprocedure::text, 'pg_proc'::regclass, oid from pg_proc where oid >= %d
   union all

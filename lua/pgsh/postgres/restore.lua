@@ -23,7 +23,7 @@ local wanted_locales = require "pgsh.postgres.wanted_locales"
 local restore = {}
 
 local OPTIONS = {
-  from = "string", into = true, database = "string", validated = "table", allow = "table", empty = true, replace = "table",
+  from = "string", into = true, database = "string", validated = "table", db = "userdata", allow = "table", empty = true, replace = "table",
   locales = "boolean", through = "function", bin = "string", args = "table", transaction = "boolean", timeout = true, stall = true,
   what = "string",
 }
@@ -35,6 +35,9 @@ local function check(given)
     if type(pair) ~= "table" or type(pair[1]) ~= "string" or type(pair[2]) ~= "string" or pair[1] == "" then
       errors.usage("postgres.restore: replace[%d] is { from, to }", i)
     end
+  end
+  if given.through and not given.db and given.empty ~= false then
+    errors.usage("postgres.restore: with through, give db = a psql handle that reaches the target, or empty = false")
   end
   if given.empty ~= nil and type(given.empty) ~= "boolean" and type(given.empty) ~= "table" then
     errors.usage("postgres.restore: empty is false, or options of postgres.is_empty")
@@ -53,12 +56,18 @@ local function proof(given)
   return found
 end
 
--- psql is a command of this machine, which may always be run; the server it changes has to have been named as any other target.
-local function must_be_named(given, db)
-  if throwaway.is(given.into) then return end
+-- "host:port" of the name of a handle: a cluster's dump changes every database there.
+local function server_of(name, format)
+  return format == "cluster" and name:match "^(.*:%d+)/" or name
+end
+
+-- psql is a command of this machine, which may always be run; the server it changes has to have been named as any other target. What
+-- is changed through something else (ssh, kubectl) is that one's target.
+local function must_be_named(db, given, format)
+  if throwaway.is(given.into) or given.through then return end
   local name = tostring(db):match "^psql (.*)$" or ""
   for _, target in ipairs(host.targets()) do
-    if target.kind == "psql" and target.name == name then return end
+    if target.kind == "psql" and server_of(target.name, format) == server_of(name, format) then return end
   end
   error(host.error("target", {
     message = ("psql %s was not named before the run began"):format(name),
@@ -72,7 +81,7 @@ local function check_empty(given, db, format)
   local words = { database = format ~= "cluster" or nil }
   for key, value in pairs(more) do words[key] = value end
   local from = db
-  if format == "cluster" and not address.is_handle(given.into) then from = given.into end
+  if format == "cluster" and not given.db then from = given.into end
   local ok, found = empty.check(from, words)
   if ok == false then
     errors.raise("refused", "the target of the restore is not empty: %s", empty.text(found))
@@ -93,7 +102,7 @@ local function check_locales(given, db)
 end
 
 local function look(db, given, format)
-  must_be_named(given, db)
+  must_be_named(db, given, format)
   if unknown.is(db:value "select 1") then return nil end
   check_empty(given, db, format)
   return check_locales(given, db)
@@ -168,17 +177,15 @@ local function in_place(given, entries)
   local format = not unknown.is(validated) and validated.format or "cluster"
   local fields = address.fields(given.into, "postgres.restore: into", given.database)
   if not unknown.is(fields) and not fields.dbname and format == "cluster" then fields.dbname = "postgres" end
-  local db, made
-  if throwaway.is(given.into) then
-    db, made = given.into:psql(given.database), true
-  else
-    db, made = address.handle(quote.with(fields, {}), "postgres.restore")
-  end
   local wanted
-  if unknown.is(validated) then
-    address.using(db, made, function(handle) must_be_named(given, handle) end)
-  else
-    wanted = address.using(db, made, look, given, format)
+  if given.db or not given.through then
+    local db, made = given.db, false
+    if throwaway.is(given.into) then
+      db, made = given.into:psql(given.database), true
+    elseif not db then
+      db, made = address.handle(quote.with(fields, {}), "postgres.restore")
+    end
+    wanted = address.using(db, made, unknown.is(validated) and must_be_named or look, given, format)
   end
   local done, reader = run(given, fields, validated, entries)
   return result_of(given, validated, done, reader, wanted)

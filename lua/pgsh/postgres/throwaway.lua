@@ -79,7 +79,7 @@ local function settings_text(self)
   for name, value in pairs(SETTINGS) do all[name] = value end
   if self.major < 11 then all.jit = nil end
   for name, value in pairs(self.given.settings or {}) do all[name] = value end
-  all.unix_socket_directories = '"' .. self.dir:gsub('"', '""') .. '"'
+  all.unix_socket_directories = '"' .. self.dir:gsub('"', '""') .. '/run"'
   for name in pairs(all) do names[#names + 1] = name end
   table.sort(names)
   for i, name in ipairs(names) do
@@ -116,9 +116,14 @@ local function await_end(self)
   end
 end
 
+-- Nobody can have put something there before.
+local function random_name()
+  local source <close> = assert(io.open("/dev/urandom", "rb"))
+  return (source:read(6):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
 local function run_start(self, parent)
   local name, uid, gid = owner()
-  self.dir = ("%s/pgsh-throwaway.%s"):format(parent, anew.unique())
   local command = { "/bin/sh", "-c", script.START, "throwaway", self.dir, host.pid, self.bin, name, uid, gid, script.GUARDIAN }
   for _, word in ipairs(initdb_words(self)) do command[#command + 1] = word end
   return sh.run(command, {
@@ -148,7 +153,8 @@ local function start(self)
   local parent = (self.given.dir or host.getenv "TMPDIR" or "/tmp"):gsub("(.)/+$", "%1")
   parent = parent ~= "" and parent or "/tmp"
   if parent:sub(1, 1) ~= "/" then parent = sh.read({ "realpath", "--", parent }).out:gsub("\n$", "") end
-  local socket = ("%s/pgsh-throwaway.%s/.s.PGSQL.%d"):format(parent, anew.unique(), PORT)
+  self.dir = ("%s/pgsh-throwaway.%d.%s"):format(parent, host.pid, random_name())
+  local socket = ("%s/run/.s.PGSQL.%d"):format(self.dir, PORT)
   if #socket > SOCKET_PATH_MAX then
     errors.usage("postgres.throwaway: the socket's path would have %d bytes, more than %d: give a shorter dir", #socket, SOCKET_PATH_MAX)
   end
@@ -156,7 +162,7 @@ local function start(self)
   local ok, result = errors.try(anew.call, "throwaway", run_start, self, parent)
   if not ok then
     stop(self)
-    if self.dir then host.shield(await_end, self) end
+    host.shield(await_end, self)
     error(explain(self, result), 0)
   end
   self.started = true
@@ -164,7 +170,7 @@ local function start(self)
     self.planned, self.dir = result, nil
     self.env = {}
   else
-    self.env = { PGHOST = self.dir, PGPORT = tostring(PORT), PGUSER = self.user, PGDATABASE = "postgres" }
+    self.env = { PGHOST = self.dir .. "/run", PGPORT = tostring(PORT), PGUSER = self.user, PGDATABASE = "postgres" }
   end
 end
 
@@ -184,7 +190,7 @@ end
 function Throwaway:conninfo(dbname)
   self:start()
   if self.planned then return self.planned.conninfo end
-  return quote.conninfo { host = self.dir, port = PORT, user = self.user, dbname = dbname or "postgres" }
+  return quote.conninfo { host = self.dir .. "/run", port = PORT, user = self.user, dbname = dbname or "postgres" }
 end
 
 function Throwaway:psql(dbname, more)
@@ -205,13 +211,13 @@ end
 
 function Throwaway:log()
   self:start()
-  return sh.read({ "cat", self.dir .. "/data/log" }, { what = "the log of the throwaway server" }).out
+  return sh.read({ "cat", self.dir .. "/run/data/log" }, { what = "the log of the throwaway server" }).out
 end
 
 -- Is the server there? A read.
 function Throwaway:alive()
   if not self.started or self.planned or self.closed then return false end
-  return exists(self.dir .. "/data/postmaster.pid")
+  return exists(self.dir .. "/run/data/postmaster.pid")
 end
 
 function Throwaway:close()
@@ -233,6 +239,8 @@ local throwaway = {}
 ---At the top level of a procedure it is declared (its psql handles are targets) and starts when it is needed; elsewhere it starts.
 function throwaway.new(given)
   given = options.check("postgres.throwaway", given, OPTIONS)
+  -- initdb makes the superuser the owner of an extension, and there these are refused.
+  if given.user and given.user:find "[\"$'\\%c]" then errors.usage("postgres.throwaway: user may not have quotes, $ or \\ in it") end
   local self = setmetatable({ given = given, user = given.user or "postgres", name = given.name or "throwaway" }, Throwaway)
   local current = session.current
   if current and current.registering then

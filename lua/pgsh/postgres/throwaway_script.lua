@@ -20,7 +20,7 @@ while [ "$round" -lt 100 ]; do
   round=$((round + 1)) found=
   signal=QUIT
   [ "$round" -lt 60 ] || signal=KILL
-  for file in $(grep -lFs -- "$dir/data" /proc/[0-9]*/cmdline); do
+  for file in $(grep -lFs -- "$dir/run/data" /proc/[0-9]*/cmdline); do
     pid=${file#/proc/} pid=${pid%/cmdline}
     IFS= read -r name 2>/dev/null <"/proc/$pid/comm" || continue
     case $name in postgres|initdb|pg_ctl) kill -$signal "$pid" 2>/dev/null && found=1 ;; esac
@@ -35,6 +35,9 @@ done
 
 -- Arguments: directory, process to watch, bin, owner ("" ourselves), user id, group id, the guardian's text, then initdb's words. The
 -- server's settings come on standard input. The guardian is there before the directory is.
+--
+-- Two directories: in the outer one only we write (what root writes must not be put where the server's user may place a link), the
+-- inner one, mode 0700, is the server's.
 script.START = [[
 set -u
 dir=$1 watched=$2 bin=$3 owner=$4 uid=$5 gid=$6 guardian=$7
@@ -46,19 +49,19 @@ as_owner() {
 }
 cd / && when=$(started "$watched") || exit 1
 setsid /bin/sh -c "$guardian" pgsh-throwaway "$dir" "$watched" "$when" </dev/null >/dev/null 2>&1 &
-mkdir -m 700 -- "$dir" || exit 1
-cat >"$dir/settings" || exit 1
+mkdir -m 700 -- "$dir" "$dir/run" || exit 1
 if [ -n "$owner" ]; then
-  chown "$uid:$gid" "$dir" || exit 1
-  as_owner test -w "$dir" || {
+  chmod 711 "$dir" && chown "$uid:$gid" "$dir/run" || exit 1
+  as_owner test -w "$dir/run" || {
     echo "the user $owner cannot reach $dir: give dir = a directory whose parents everybody may enter" >&2
     exit 1
   }
 fi
-as_owner "$bin/initdb" -D "$dir/data" -A trust -N "$@" >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; exit 1; }
-cat "$dir/settings" >>"$dir/data/postgresql.conf" && printf 'local all all trust\n' >"$dir/data/pg_hba.conf" || exit 1
-as_owner "$bin/pg_ctl" -D "$dir/data" -s -w -t 60 -l "$dir/data/log" start </dev/null >"$dir/start.log" 2>&1 ||
-  { cat "$dir/start.log" "$dir/data/log" >&2 2>/dev/null; exit 1; }
+data=$dir/run/data
+as_owner "$bin/initdb" -D "$data" -A trust -N "$@" </dev/null >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; exit 1; }
+as_owner /bin/sh -c 'cat >>"$1/postgresql.conf" && echo "local all all trust" >"$1/pg_hba.conf"' sh "$data" || exit 1
+as_owner "$bin/pg_ctl" -D "$data" -s -w -t 60 -l "$data/log" start </dev/null >"$dir/start.log" 2>&1 ||
+  { cat "$dir/start.log" "$data/log" >&2 2>/dev/null; exit 1; }
 ]]
 
 return script

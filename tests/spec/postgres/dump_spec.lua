@@ -56,7 +56,8 @@ describe("a dump", function()
     local limit = whole - 1 -- the last line is empty: nothing is lost with it
     for n = whole - 60, limit - 1 do at[#at + 1] = n end
     for _, n in ipairs(at) do
-      local err = failure(postgres.dump, { source = sh.output { "head", "-c", n, before .. "/x.sql" }, from = server, to = dir .. "/y.sql.gz" })
+      local source = sh.output { "head", "-c", n, before .. "/x.sql" }
+      local err = failure(postgres.dump, { source = source, from = server, to = dir .. "/y.sql.gz" })
       assert.equal("io", err.kind, n)
       assert.equal("", names(dir), n)
     end
@@ -172,7 +173,8 @@ describe("a dump", function()
       assert.matches("no end%-of%-dump marker", failure(postgres.validate, dir .. "/y.sql").message)
       write(dir .. "/y.sql", text)
       assert.equal("cluster", postgres.validate(dir .. "/y.sql", { checksum = false }).format)
-      assert.matches("of format cluster, not plain", failure(postgres.validate, dir .. "/y.sql", { checksum = false, format = "plain" }).message)
+      local err2 = failure(postgres.validate, dir .. "/y.sql", { checksum = false, format = "plain" })
+      assert.matches("of format cluster, not plain", err2.message)
       assert.equal("io", failure(postgres.validate, dir .. "/nonesuch", { checksum = false }).kind)
     end)
     it("as an archive is read to its end", function()

@@ -59,10 +59,9 @@ describe("the round trip", function()
     end)
     it("counts rows exactly: of a table its own, of a partitioned one none, of a foreign one none", function()
       local tables = content("app").tables
-      for name, wanted in pairs { everything = 500, ["ta\"ble\nnew line"] = 9, parent = 1, child = 2, unlogged_one = 17, nothing = 1, mv = 1,
-        parts_1_1 = 8, bad_index = 2 } do
-        local one = by_name(tables, name)
-        assert.equal(name == "mv" and 500 or wanted, one.rows, name)
+      for name, wanted in pairs { everything = 500, ["ta\"ble\nnew line"] = 9, parent = 1, child = 2, unlogged_one = 17, nothing = 1,
+        mv = 500, parts_1_1 = 8, bad_index = 2 } do
+        assert.equal(wanted, by_name(tables, name).rows, name)
       end
       local sum = 0
       for _, name in ipairs { "parts_1_1", "parts_1_rest", "parts rest" } do sum = sum + by_name(tables, name).rows end

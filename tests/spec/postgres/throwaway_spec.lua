@@ -47,7 +47,7 @@ describe("a throwaway server", function()
       assert.equal("C", db:value "select datcollate from pg_database where datname = 'postgres'")
       assert.equal("off", db:value "show fsync")
       assert.equal(server.version, db:value("show server_version"):match "^%S+")
-      assert.equal("700", sh.read({ "stat", "-c", "%a", dir }).out:match "%d+")
+      assert.equal("700", sh.read({ "stat", "-c", "%a", dir .. "/run" }).out:match "%d+")
       assert.matches("database system is ready", server:log())
       assert.is_true(server:alive())
       assert.equal("1\n", sh.read({ server.bin .. "/psql", "-XAtc", "select 1" }, { env = server.env }).out)
@@ -57,9 +57,9 @@ describe("a throwaway server", function()
     until_gone(dir, 1)
   end)
   it("can be closed twice, and is not used after that", function()
-    local server = postgres.throwaway { user = "it's me" }
+    local server = postgres.throwaway { user = "some one" }
     local db = server:psql "template1"
-    assert.equal("it's me", db:value "select current_user::text")
+    assert.equal("some one", db:value "select current_user::text")
     db:close()
     server:close()
     server:close()
@@ -123,7 +123,7 @@ describe("a throwaway server", function()
       it("that gets SIG" .. signal .. " is gone", function()
         local process = box:start { "-e", CODE:format(parent()) }
         process:expect "host=.* 7"
-        local dir = process:stderr():match "host='(/[^']*)'"
+        local dir = process:stderr():match "host='(/[^']*)/run'"
         assert.is_true(exists(dir))
         process:signal(signal)
         process:wait(20)
@@ -173,6 +173,7 @@ describe("a throwaway server", function()
     it("with an option", function()
       assert.matches("unknown option setings %(did you mean settings%?%)", failure(postgres.throwaway, { setings = {} }).message)
       assert.matches("locale is to be a string", failure(postgres.throwaway, { locale = 1 }).message)
+      assert.matches("user may not", failure(postgres.throwaway, { user = "it's" }).message)
       assert.matches("no name of a setting", failure(postgres.throwaway, { settings = { ["a b"] = 1 } }).message)
       assert.matches("give a shorter dir", failure(postgres.throwaway, { dir = "/tmp/" .. ("x/../"):rep(30) }).message)
     end)
