@@ -14,6 +14,7 @@ local options = require "pgsh.postgres.options"
 local pipe = require "pgsh.pipe"
 local planned = require "pgsh.postgres.planned"
 local quote = require "pgsh.postgres.quote"
+local recorded = require "pgsh.postgres.recorded"
 local sh = require "pgsh.sh"
 local tools = require "pgsh.postgres.tools"
 local unknown = require "pgsh.unknown"
@@ -141,10 +142,11 @@ function dump.dump(given)
   given = options.check("postgres.dump", given, OPTIONS)
   local format = check(given)
   local fields = given.from ~= nil and address.fields(given.from, "postgres.dump: from", given.database) or nil
-  local size = check_room(given, format, fields)
+  local what = given.what or ("dump (%s) of %s to %s"):format(format, name_of(given, fields), given.to)
+  local size = recorded.outcome(what) ~= "ok" and check_room(given, format, fields) or nil
   local list = parts(given, format, given.source or program(given, format, fields))
   list.timeout, list.stall = given.timeout, given.stall
-  list.what = given.what or ("dump (%s) of %s to %s"):format(format, name_of(given, fields), given.to)
+  list.what = what
   -- A run that was cut off makes it anew: the file has its name only when it is whole, and a new one takes its place.
   list.resolve = function() return false end
   local done = pipe(list)

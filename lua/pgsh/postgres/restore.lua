@@ -13,6 +13,7 @@ local options = require "pgsh.postgres.options"
 local pipe = require "pgsh.pipe"
 local psql_errors = require "pgsh.postgres.psql_errors"
 local quote = require "pgsh.postgres.quote"
+local recorded = require "pgsh.postgres.recorded"
 local sh = require "pgsh.sh"
 local throwaway = require "pgsh.postgres.throwaway"
 local tools = require "pgsh.postgres.tools"
@@ -101,9 +102,10 @@ local function check_locales(given, db)
   }), 0)
 end
 
-local function look(db, given, format)
+-- `again`: it was let out before, and is now answered from the journal or settled; what it has made is there.
+local function look(db, given, format, again)
   must_be_named(db, given, format)
-  if unknown.is(db:value "select 1") then return nil end
+  if again or unknown.is(db:value "select 1") then return nil end
   check_empty(given, db, format)
   return check_locales(given, db)
 end
@@ -141,7 +143,7 @@ local function name_of(given, fields)
     .. (fields.dbname and "/" .. quote.show(fields.dbname) or "")
 end
 
-local function run(given, fields, validated, entries)
+local function run(given, fields, validated, entries, what)
   local format = not unknown.is(validated) and validated.format or nil
   local reader = psql_errors.new(entries)
   local list = source_parts(given, format, validated)
@@ -149,7 +151,7 @@ local function run(given, fields, validated, entries)
   list[#list + 1] = pipe.meter("restore", { size = not unknown.is(validated) and validated.plain_bytes or nil })
   list[#list + 1] = psql_part(given, fields, entries, reader)
   list.timeout, list.stall = given.timeout, given.stall
-  list.what = given.what or ("restore %s into %s"):format(given.from, name_of(given, fields))
+  list.what = what
   local done = pipe(list)
   if unknown.is(done) then return done end
   reader:finish()
@@ -177,6 +179,8 @@ local function in_place(given, entries)
   local format = not unknown.is(validated) and validated.format or "cluster"
   local fields = address.fields(given.into, "postgres.restore: into", given.database)
   if not unknown.is(fields) and not fields.dbname and format == "cluster" then fields.dbname = "postgres" end
+  local what = given.what or ("restore %s into %s"):format(given.from, name_of(given, fields))
+  local outcome = recorded.outcome(what)
   local wanted
   if given.db or not given.through then
     local db, made = given.db, false
@@ -185,9 +189,10 @@ local function in_place(given, entries)
     elseif not db then
       db, made = address.handle(quote.with(fields, {}), "postgres.restore")
     end
-    wanted = address.using(db, made, unknown.is(validated) and must_be_named or look, given, format)
+    wanted = address.using(db, made, unknown.is(validated) and must_be_named or look, given, format,
+      outcome ~= nil and outcome ~= "failed")
   end
-  local done, reader = run(given, fields, validated, entries)
+  local done, reader = run(given, fields, validated, entries, what)
   return result_of(given, validated, done, reader, wanted)
 end
 

@@ -132,6 +132,43 @@ describe("a procedure with a rehearsal", function()
     assert.equal(0, result.exit, result.stderr)
     assert.matches("y.sql: OK", sh.read({ "sha512sum", "-c", "y.sql.sha512" }, { cwd = box.dir }).out)
   end)
+  it("goes on behind a restore that was made, and not behind one that failed", function()
+    local conninfo = server:conninfo { dbname = "other" }
+    server:psql "create database other"
+    local path = box.dir .. "/o.sql"
+    local function dump(sql)
+      local command = "printf '%s\\n-- PostgreSQL database dump complete\\n--\\n' >%s; cd %s; sha512sum o.sql >o.sql.sha512"
+      sh.run(command:format(sql, path, box.dir))
+    end
+    local file = assert(io.open(box.dir .. "/r.lua", "w"))
+    file:write(([[
+      procedure { name = "r", summary = "r" }
+      local target = psql %q
+      step "Restore" (function()
+        local result = postgres.restore { from = %q, into = %q, allow = { { sqlstate = "42710", name = "app" } } }
+        log("allowed " .. result.allowed_count)
+        if not file.read(%q):find "go on" then fail "not yet" end
+      end)
+    ]]):format(conninfo, path, conninfo, box.dir .. "/flag"))
+    file:close()
+    sh.run("echo wait >" .. box.dir .. "/flag")
+    dump "create table a ();\\ncreate role app;\\nselect 1/0;"
+    local result = box:pgsh { box.dir .. "/r.lua", "--yes" }
+    assert.matches("division by zero", result.stderr)
+    result = box:pgsh { "resume", "last", "--yes" }
+    assert.matches("not empty: table public.a in other", result.stderr)
+    server:psql "drop database other"
+    server:psql "create database other"
+    dump "create table a ();\\ncreate role app;"
+    result = box:pgsh { "resume", "last", "--yes" }
+    assert.matches("allowed 1", result.stderr)
+    assert.matches("not yet", result.stderr)
+    sh.run("echo go on >" .. box.dir .. "/flag")
+    result = box:pgsh { "resume", "last", "--yes" }
+    assert.equal(0, result.exit, result.stderr)
+    assert.matches("allowed 1", result.stderr)
+    server:psql "drop database other"
+  end)
   it("does not restore into a server that was not named", function()
     local file = assert(io.open(box.dir .. "/q.lua", "w"))
     file:write(([[
