@@ -89,8 +89,8 @@ function postgres.is_empty(from, options) end
 ---@field what? string
 
 ---Dump to a file (a change), in one pass: digest of the plain bytes, gzip, digest of the file's, file. The file has its name only when
----the program exited 0 and the stream ended with the end-of-dump marker (an archive: begins as one, and pg_restore can list it); else there
----is no file. Beside it FILE.sha512 is written, and for dump.sql.gz also dump.sql.sha512, of the plain bytes. A run that was cut off while
+---the program exited 0 and the stream ended with the end-of-dump marker (an archive: when pg_restore can read it to its end); else there is
+---no file. Beside it FILE.sha512 is written, and for dump.sql.gz also dump.sql.sha512, of the plain bytes. A run that was cut off while
 ---dumping dumps anew when it is resumed.
 ---@param dump pgsh.Dump
 ---@return {path: string, format: string, bytes: integer, plain_bytes: integer, sha512: {file: string, plain: string?}, checksums: string[]?, ms: integer, said: string?}
@@ -118,13 +118,15 @@ function postgres.validate(path, options) end
 ---@field validated? table           # what postgres.validate returned; default: it is validated first
 ---@field allow? pgsh.AllowedError[]
 ---@field empty? boolean|table       # false: the target need not be empty; or options of postgres.is_empty
----@field replace? string[][]        # { { "en_US.utf8", "en_GB.UTF-8" } }: in the stream, for this attempt; bytes, everywhere, data too
+---In the stream, for this attempt only: { { "'en_US.utf8'", "'en_GB.UTF-8'" } }. Bytes, everywhere, in the data too: the more of the
+---statement the text has, the better.
+---@field replace? string[][]
 ---@field locales? boolean           # false: do not look whether the target has the locales that the dump wants
 ---@field transaction? boolean       # psql -1: all or nothing; not for a cluster
 ---@field args? string[]             # more words for pg_restore: { "--no-owner" }
 ---@field bin? string
 ---@field through? fun(command: string[], options: table): pgsh.PipePart  # starts psql elsewhere; default sh.input; into is as seen there
----@field db? pgsh.Psql              # through which the target is looked at; default made of into
+---@field db? pgsh.Psql              # with through: a handle by which the target is looked at
 ---@field timeout? number|string
 ---@field stall? number|string
 ---@field what? string
@@ -145,9 +147,9 @@ function postgres.restore(restore) end
 ---@return pgsh.AllowedError[]
 function postgres.exists_already(names) end
 
----The locales that the databases and collations of a dump need (a read).
+---The locales that the databases and collations of a dump need (a read). replace as for restore.
 ---@param path string
----@param options? {bin: string?}
+---@param options? {bin: string?, replace: string[][]?}
 ---@return {libc: string[], icu: string[], builtin: string[]}
 function postgres.locales(path, options) end
 

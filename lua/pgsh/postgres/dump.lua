@@ -18,6 +18,7 @@ local recorded = require "pgsh.postgres.recorded"
 local sh = require "pgsh.sh"
 local tools = require "pgsh.postgres.tools"
 local unknown = require "pgsh.unknown"
+local validate = require "pgsh.postgres.validate"
 
 local dump = {}
 
@@ -127,13 +128,18 @@ local function write_checksums(given, format, result)
   return written
 end
 
+-- What the pipe cannot see: an archive has no text at its end, so it is read once more (a kubectl exec that loses its connection exits
+-- 0); and that nothing stands behind the marker. What is no dump does not keep its name.
 local function last_check(given, format, done)
-  if format == "custom" then
-    local list = sh.read({ tools.path("pg_restore", given.bin), "--list", given.to }, { limit = "256M", what = "pg_restore --list" }).out
-    if not list:find "\n; Archive created at" then errors.raise("io", "%s: pg_restore finds no archive in it", given.to) end
-  elseif not marker.is_whole(done.text["end"], format) then
-    errors.raise("io", "%s: something stands behind the end-of-dump marker", given.to)
-  end
+  local ok, problem = errors.try(function()
+    if format == "custom" then return validate.archive(given.to, given) end
+    if not marker.is_whole(done.text["end"], format) then
+      errors.raise("io", "%s: something stands behind the end-of-dump marker", given.to)
+    end
+  end)
+  if ok then return end
+  if problem.kind == "io" then sh.run({ "rm", "-f", "--", given.to }, { what = "remove " .. given.to .. ", which is no dump" }) end
+  error(problem, 0)
 end
 
 ---@param given table                # see the reference

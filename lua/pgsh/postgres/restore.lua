@@ -40,6 +40,7 @@ local function check(given)
   if given.through and not given.db and given.empty ~= false then
     errors.usage("postgres.restore: with through, give db = a psql handle that reaches the target, or empty = false")
   end
+  if given.db and not given.through then errors.usage("postgres.restore: db goes with through") end
   if given.empty ~= nil and type(given.empty) ~= "boolean" and type(given.empty) ~= "table" then
     errors.usage("postgres.restore: empty is false, or options of postgres.is_empty")
   end
@@ -53,6 +54,10 @@ local function proof(given)
   if unknown.is(found) then return found end
   if found.path ~= given.from or not found.format or not found.sha512 then
     errors.usage("postgres.restore: validated is not what postgres.validate(%q) returned", given.from)
+  end
+  -- Of a text the digest is looked at once more while it is read; an archive is read by pg_restore.
+  if found.format == "custom" and hash.file(given.from, "sha512") ~= found.sha512.file then
+    errors.raise("io", "%s is not what was validated: its sha512 is another", given.from)
   end
   return found
 end
@@ -91,14 +96,14 @@ end
 
 local function check_locales(given, db)
   if given.locales == false then return nil end
-  local found = wanted_locales.of(given.from, { bin = given.bin })
-  local missing = wanted_locales.missing(db, found.libc, given.replace)
+  local found = wanted_locales.of(given.from, { bin = given.bin, replace = given.replace })
+  local missing = wanted_locales.missing(db, found.libc)
   if #missing == 0 then return found end
   local words = {}
   for i, one in ipairs(missing) do words[i] = ("%s (%s)"):format(one.name, one.near) end
   error(host.error("refused", {
     message = "the target lacks locales that the dump wants: " .. table.concat(words, "; "),
-    hint = "replace = { { \"" .. missing[1].name .. "\", \"…\" } } puts another in its place, in this attempt only",
+    hint = ("replace = { { \"'%s'\", \"'…'\" } } puts another in its place, in this attempt only"):format(missing[1].name),
   }), 0)
 end
 

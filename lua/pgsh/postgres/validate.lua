@@ -70,7 +70,7 @@ local function compare(path, wanted, found, what)
 end
 
 -- The whole archive is read, so that damage in the data is found, not only in the list of what it holds.
-local function check_archive(path, given)
+function validate.archive(path, given)
   local tool = tools.path("pg_restore", given.bin)
   local ok, problem = errors.try(sh.read, { tool, "--list", path }, { limit = "256M", what = "pg_restore --list " .. path })
   if ok then ok, problem = errors.try(sh.read, { tool, "-f", "/dev/null", path }, { what = "pg_restore -f /dev/null " .. path }) end
@@ -101,7 +101,7 @@ function validate.validate(path, given)
   compare(path, wanted.given_plain, done.digest.plain or done.digest.file, "its plain bytes")
   local format = done.text.begin:sub(1, #marker.CUSTOM) == marker.CUSTOM and "custom" or marker.format_of(done.text["end"])
   if format == "custom" and packed then damaged(path, "it is an archive inside of a gzip file") end
-  if format == "custom" then check_archive(path, given) end
+  if format == "custom" then validate.archive(path, given) end
   if not format then damaged(path, "it has no end-of-dump marker: it was cut short, or is no dump") end
   if given.format and given.format ~= format then damaged(path, ("it is of format %s, not %s"):format(format, given.format)) end
   local last = done.stages[#done.stages]

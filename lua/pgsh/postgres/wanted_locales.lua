@@ -54,11 +54,25 @@ local function sorted(set)
   return options.list(list)
 end
 
+-- As the stream will be.
+local function replaced(text, replace)
+  for _, pair in ipairs(replace or {}) do
+    local at = 1
+    while true do
+      local from, to = text:find(pair[1], at, true)
+      if not from then break end
+      text = text:sub(1, from - 1) .. pair[2] .. text:sub(to + 1)
+      at = from + #pair[2]
+    end
+  end
+  return text
+end
+
 ---The locales that the databases and collations of a dump need (a read): { libc = { … }, icu = { … }, builtin = { … } }.
 ---@param path string
----@param given? {bin: string?}
+---@param given? {bin: string?, replace: string[][]?}
 function wanted.of(path, given)
-  given = options.check("postgres.locales", given, { bin = "string" })
+  given = options.check("postgres.locales", given, { bin = "string", replace = "table" })
   if unknown.is(path) or planned.has(path) then return unknown.new("locales of " .. tostring(path)) end
   local head = sh.read({ "head", "-c", "5", "--", path }, { what = "the first bytes of " .. path }).out
   local kind = head:sub(1, 2) == marker.GZIP and "gzip" or head == marker.CUSTOM and "custom" or "plain"
@@ -66,36 +80,21 @@ function wanted.of(path, given)
   local out = sh.read({ "/bin/sh", "-c", SCRIPT, "locales", path, kind, tool, LINES }, { what = "which locales " .. path .. " needs" }).out
   if out:find "WITH TEMPLATE = template0 FAILED\n$" then require("pgsh.errors").raise("io", "%s cannot be read to its end", path) end
   local sets = { libc = {}, icu = {}, builtin = {} }
-  for line in out:gmatch "[^\n]+" do take(sets, line) end
+  for line in out:gmatch "[^\n]+" do take(sets, replaced(line, given.replace)) end
   return { libc = sorted(sets.libc), icu = sorted(sets.icu), builtin = sorted(sets.builtin) }
-end
-
-local function replaced(name, replace)
-  for _, pair in ipairs(replace or {}) do
-    local at = 1
-    while true do
-      local from, to = name:find(pair[1], at, true)
-      if not from then break end
-      name = name:sub(1, from - 1) .. pair[2] .. name:sub(to + 1)
-      at = from + #pair[2]
-    end
-  end
-  return name
 end
 
 ---Those of the C library that a server does not have: { name, near } each.
 ---@param db pgsh.Psql
 ---@param list string[]
----@param replace? string[][]
-function wanted.missing(db, list, replace)
+function wanted.missing(db, list)
   local there = {}
   for _, row in ipairs(db:rows [[select distinct collcollate as name from pg_collation where collprovider = 'c' order by 1]]) do
     there[#there + 1] = row.name
   end
   local out = {}
   for _, name in ipairs(list) do
-    local new = replaced(name, replace)
-    if not locales.has(there, new) then out[#out + 1] = { name = new, near = locales.near(there, new) } end
+    if not locales.has(there, name) then out[#out + 1] = { name = name, near = locales.near(there, name) } end
   end
   return out
 end

@@ -64,6 +64,11 @@ describe("a dump", function()
     local made = postgres.dump { source = sh.output { "head", "-c", limit, before .. "/x.sql" }, to = dir .. "/y.sql.gz" }
     assert.equal(limit, made.plain_bytes)
   end)
+  it("with something behind its end does not keep its name", function()
+    local source = sh.output("cd " .. before .. "; cat x.sql; echo 'select 1;'")
+    assert.matches("behind the end", failure(postgres.dump, { source = source, to = dir .. "/y.sql" }).message)
+    assert.equal("", names(dir))
+  end)
   it("whose program fails never gets its name, though the text is whole", function()
     for _, command in ipairs { "cat x.sql; exit 1", "cat x.sql; kill -9 $$", "head -c 50000 x.sql; kill -TERM $$" } do
       local source = sh.output("cd " .. before .. "; " .. command)
@@ -182,10 +187,16 @@ describe("a dump", function()
       assert.equal(1, #made.checksums)
       local bytes = read(made.path)
       assert.is_truthy(postgres.validate(made.path).sha512)
+      write(before .. "/y.dump", bytes)
       for _, n in ipairs { 4, 100, #bytes // 2, #bytes - 1 } do
         write(made.path, bytes:sub(1, n))
         assert.equal("io", failure(postgres.validate, made.path).kind)
         assert.equal("io", failure(postgres.validate, made.path, { checksum = false }).kind, n)
+      end
+      for _, n in ipairs { 4, 100, #bytes // 2, #bytes - 1 } do
+        local source = sh.output { "head", "-c", n, before .. "/y.dump" }
+        assert.equal("io", failure(postgres.dump, { source = source, to = dir .. "/z.dump", format = "custom" }).kind, n)
+        assert.equal("y.dump\ny.dump.sha512\n", names(dir))
       end
       local other = failure(postgres.dump, { source = "not an archive", to = dir .. "/z.dump", format = "custom" })
       assert.equal("io", other.kind)

@@ -179,6 +179,9 @@ describe("a restore", function()
     assert.matches("lacks locales that the dump wants: xx_YY.utf8", err.message)
     local result = postgres.restore { from = path, into = server, replace = { { "xx_YY.utf8", "C.utf8" } } }
     assert.same({ { from = "xx_YY.utf8", to = "C.utf8", count = 3 } }, result.replaced)
+    assert.same({ "C.utf8" }, { table.unpack(result.locales.libc) })
+    local some = postgres.locales(path, { replace = { { "LOCALE = 'xx_YY.utf8'", "LOCALE = 'C.utf8'" } } })
+    assert.same({ "C.utf8", "xx_YY.utf8" }, { table.unpack(some.libc) })
     assert.equal("C.utf8", db:value "select datcollate::text from pg_database where datname = E'new\\nline'")
     db:execute("drop database \"new\nline\"", psql.options { transaction = false })
     assert.is_truthy(postgres.validate(path)) -- the file is what it was
@@ -192,6 +195,12 @@ describe("a restore", function()
     local err = failure(postgres.restore, { from = path, into = server, validated = proof })
     assert.is_truthy(err.kind == "io" or err.kind == "unknown", err.kind)
     assert.matches("sha512", tostring(err) .. tostring(err.detail))
+    local made = postgres.dump { from = server, to = dir .. "/a.dump", format = "custom", database = "postgres" }
+    proof = postgres.validate(made.path)
+    file = assert(io.open(made.path, "ab"))
+    file:write "x"
+    file:close()
+    assert.equal("io", failure(postgres.restore, { from = made.path, into = server, validated = proof, empty = false }).kind)
     assert.equal("usage", failure(postgres.restore, { from = dump "", into = server, validated = proof }).kind)
     assert.equal("usage", failure(postgres.restore, { from = path, into = server, validated = {} }).kind)
   end)
@@ -219,7 +228,7 @@ describe("a restore", function()
   end)
   it("says what is wrong with its arguments", function()
     for _, given in ipairs { {}, { from = "x" }, { into = "x" }, { from = "x", into = "y", allows = {} },
-      { from = "x", into = 7, validated = {} }, { from = "x", into = "y", through = function() end }, { from = "x", into = "y", db = {} },
+      { from = "x", into = 7, validated = {} }, { from = "x", into = "y", through = function() end }, { from = "x", into = "y", db = db },
       { from = "x", into = "y", replace = { "a" } }, { from = "x", into = "y", empty = "no" },
       { from = "x", into = "y", allow = { { sqlstate = "42710" } } } } do
       assert.equal("usage", failure(postgres.restore, given).kind)

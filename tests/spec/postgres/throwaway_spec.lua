@@ -170,6 +170,15 @@ describe("a throwaway server", function()
       assert.equal("refused", err.kind)
       assert.matches("a throwaway server needs about 1024.0 PiB, and /%S+ has ", err.message)
     end)
+    it("with a directory the server's user cannot reach", function()
+      if sh.read({ "id", "-u" }).out ~= "0\n" then return end
+      local closed = sh.run({ "mktemp", "-d" }).out:match "%S+"
+      local err = failure(postgres.throwaway, { dir = closed })
+      assert.matches("the user %a+ cannot reach " .. closed .. "/%S+: give dir", err.message)
+      assert.equal("", sh.read({ "ls", "-A", closed }).out)
+      sh.run { "rmdir", closed }
+      assert.equal("io", failure(postgres.throwaway, { dir = "/nonesuch" }).kind)
+    end)
     it("with an option", function()
       assert.matches("unknown option setings %(did you mean settings%?%)", failure(postgres.throwaway, { setings = {} }).message)
       assert.matches("locale is to be a string", failure(postgres.throwaway, { locale = 1 }).message)
