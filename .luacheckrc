@@ -6,9 +6,9 @@ files["lua/meta"] = { ignore = { "211", "212", "241", "111", "112", "113", "121"
 -- What scripts see (lua/pgsh/globals.lua).
 local script = {
   read_globals = {
-    "after", "ask", "at", "before", "checksum", "clock", "defaults", "extend", "fact", "fail", "file", "gzip", "hash", "help", "heroku", "http", "json",
-    "log", "manual", "param", "postgres", "preflight", "problem", "procedure", "psql", "replace", "secret", "sh", "skip", "spawn", "statuspage", "step",
-    "tripwire", "unset", "wait",
+    "after", "ask", "at", "before", "checksum", "clock", "defaults", "extend", "fact", "fail", "file", "gunzip", "gzip", "hash", "help",
+    "heroku", "http", "json", "log", "manual", "param", "pipe", "postgres", "preflight", "problem", "procedure", "psql", "replace", "secret",
+    "sh", "skip", "spawn", "statuspage", "step", "tripwire", "unset", "wait",
   },
 }
 files["examples"] = script

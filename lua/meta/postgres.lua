@@ -39,6 +39,7 @@ local postgres = {}
 ---Rows are counted exactly, up to 400 tables in one statement and thus of one moment; content.snapshots says how many moments it took. A
 ---partitioned table has none of its own, a foreign one's are not asked for; what may not be read, or only through row security, is marked
 ---not_counted. Definitions are compared by columns_md5 and counts.functions_md5.
+---Options: connect databases templates exact sizes large_objects global timeout.
 ---@param from pgsh.Address|pgsh.Psql|fun(dbname: string): pgsh.Psql
 ---@param options? pgsh.InventoryOptions
 ---@return table
@@ -51,6 +52,7 @@ function postgres.inventory(from, options) end
 
 ---How two inventories differ. An object that one of them lacks is one difference. Left out: sizes, server version, versions of collations,
 ---places of tablespaces, template databases; rows when one of the two has estimates. text is a table to read.
+---Options: ignore = { "table rows", "role app", { what =, object = } } or a function, also = { "size" }, limit.
 ---@param before table
 ---@param after table
 ---@param options? pgsh.CompareOptions
@@ -92,6 +94,8 @@ function postgres.is_empty(from, options) end
 ---the program exited 0 and the stream ended with the end-of-dump marker (an archive: when pg_restore can read it to its end); else there is
 ---no file. Beside it FILE.sha512 is written, and for dump.sql.gz also dump.sql.sha512, of the plain bytes. A run that was cut off while
 ---dumping dumps anew when it is resumed.
+---Fields: from to format ("cluster", "plain", "custom") database args bin through source level single mode disk estimate checksum timeout
+---stall what.
 ---@param dump pgsh.Dump
 ---@return {path: string, format: string, bytes: integer, plain_bytes: integer, sha512: {file: string, plain: string?}, checksums: string[]?, ms: integer, said: string?}
 function postgres.dump(dump) end
@@ -138,6 +142,8 @@ function postgres.validate(path, options) end
 ---
 ---"Already exists" (42710 of a role, 42P04 of a database) is only that: the ALTER ROLE behind it is executed, and gives the role the
 ---dump's attributes and the dump's password, also the one you are connected as.
+---Fields: from into database validated allow = { { sqlstate =, object = | name = | pattern = } } empty replace locales transaction args bin
+---through db timeout stall what.
 ---@param restore pgsh.Restore
 ---@return {path: string, format: string, bytes: integer, ms: integer, allowed: table[], allowed_count: integer, notices: string[], replaced: table[]?, locales: table?}
 function postgres.restore(restore) end
@@ -178,6 +184,7 @@ function postgres.locales(path, options) end
 ---Called at the top level of a procedure it is only declared (then changes through its psql handles are possible) and starts when it
 ---is needed. A resumed run starts a new one; what had been done in the former is gone. So postgres.restore into it is made anew instead of being
 ---taken from the journal; changes of your own go inside of t:anew(function() … end).
+---Options: bin version name user dir encoding locale lc_collate lc_ctype icu_locale initdb settings room timeout.
 ---@param options? pgsh.ThrowawayOptions
 ---@return pgsh.Throwaway
 function postgres.throwaway(options) end
