@@ -193,7 +193,7 @@ function postgres.throwaway(options) end
 ---@field version string             # "15.4"; this and the following once it runs
 ---@field bin string
 ---@field dir string
----@field env table<string, string>  # PGHOST, PGPORT, PGUSER, PGDATABASE, for programs
+---@field env table<string, string|false>  # PGHOST, PGPORT, PGUSER, PGDATABASE, for programs: sh.run({ … }, { env = t.env })
 local throwaway = {}
 
 ---Start it, if it does not run. Everything else does that by itself.

@@ -170,7 +170,10 @@ local function start(self)
     self.planned, self.dir = result, nil
     self.env = {}
   else
-    self.env = { PGHOST = self.dir .. "/run", PGPORT = tostring(PORT), PGUSER = self.user, PGDATABASE = "postgres" }
+    self.env = {
+      PGHOST = self.dir .. "/run", PGPORT = tostring(PORT), PGUSER = self.user, PGDATABASE = "postgres", PGHOSTADDR = false,
+      PGSERVICE = false, PGTARGETSESSIONATTRS = false,
+    }
   end
 end
 
@@ -190,7 +193,10 @@ end
 function Throwaway:conninfo(dbname)
   self:start()
   if self.planned then return self.planned.conninfo end
-  return quote.conninfo { host = self.dir .. "/run", port = PORT, user = self.user, dbname = dbname or "postgres" }
+  -- hostaddr is said, and empty: one in the environment would go before host, to quite another server.
+  return quote.conninfo {
+    host = self.dir .. "/run", hostaddr = "", port = PORT, user = self.user, dbname = dbname or "postgres", target_session_attrs = "any",
+  }
 end
 
 function Throwaway:psql(dbname, more)

@@ -28,6 +28,8 @@ end
 function tools.connection(fields, changes)
   local conninfo, env = address.for_tool(fields, changes)
   env.PGAPPNAME = "pgsh"
+  -- pg_dumpall leaves out what is empty when it puts its connection strings together, and then the environment would be asked.
+  if not unknown.is(fields) and fields.hostaddr == "" then env.PGHOSTADDR, env.PGSERVICE = false, false end
   if not unknown.is(conninfo) and conninfo == "" then return {}, env end
   return { "-d", conninfo }, env
 end

@@ -22,6 +22,13 @@ local function until_gone(dir, seconds)
   assert.equal("", processes(dir))
 end
 
+local function services(box)
+  local file = assert(io.open(box.dir .. "/services", "w"))
+  file:write "[nonesuch]\nhost=192.0.2.3\nhostaddr=192.0.2.4\nport=2\nuser=nobody\n"
+  file:close()
+  return box.dir .. "/services"
+end
+
 describe("installations", function()
   it("are found, newest first", function()
     local list = postgres.installations()
@@ -130,6 +137,20 @@ describe("a throwaway server", function()
         until_gone(dir)
       end)
     end
+    it("is the one that is reached, whatever the environment says", function()
+      local result = box:pgsh({ "-e", ([[
+        local t <close> = postgres.throwaway { dir = %q }
+        local db <close> = t:psql()
+        log("here: " .. db:value "show unix_socket_directories")
+        log("there: " .. sh.read({ t.bin .. "/psql", "-XAtc", "show unix_socket_directories" }, { env = t.env }).out)
+        postgres.dump { from = t, to = %q .. "/x.sql" }
+        log(postgres.inventory(t).server.version)
+      ]]):format(parent(), box.dir) }, { env = { PGHOSTADDR = "192.0.2.1", PGHOST = "192.0.2.2", PGSERVICE = "nonesuch", PGPORT = "1",
+        PGDATABASE = "x", PGTARGETSESSIONATTRS = "standby", PGCONNECT_TIMEOUT = "2", PGSERVICEFILE = services(box) } })
+      assert.equal(0, result.exit, result.stderr)
+      assert.matches("here: \"" .. box.dir .. "/pg/", result.stderr)
+      assert.matches("there: \"" .. box.dir .. "/pg/", result.stderr)
+    end)
     for _, after in ipairs { 0.05, 0.15, 0.4 } do
       it("that is killed while it starts, after " .. after .. " s", function()
         local where = parent()
