@@ -14,7 +14,11 @@ alive() {
   set -- "$3" ${stat##*) }
   [ "$1" = "${21}" ] && [ "$2" != Z ]
 }
-while [ ! -e "$dir/stop" ] && alive "$@"; do sleep 0.2; done
+missing=0 # no directory: its maker was ended before it could make it, or somebody has removed it
+while [ ! -e "$dir/stop" ] && [ "$missing" -lt 15 ] && alive "$@"; do
+  sleep 0.2
+  [ -d "$dir" ] && missing=0 || missing=$((missing + 1))
+done
 round=0
 while [ "$round" -lt 100 ]; do
   round=$((round + 1)) found=

@@ -83,6 +83,12 @@ describe("a throwaway server", function()
     end)
     until_gone(dir, 0.2)
   end)
+  it("is gone when somebody has removed its directory", function()
+    local server <close> = postgres.throwaway {}
+    sh.run { "rm", "-rf", server.dir }
+    until_gone(server.dir .. "/run", 8)
+    until_gone(server.dir, 8)
+  end)
   it("is gone when nobody has it any more", function()
     local dir = postgres.throwaway({}).dir
     collectgarbage()
@@ -104,7 +110,7 @@ describe("a throwaway server", function()
       local left = sh.read({ "ls", "-A", parent }).out
       assert.equal("", left, ("after %s s"):format(after))
     end
-    until_gone(parent .. "/pgsh-throwaway", 3)
+    until_gone(parent .. "/pgsh-throwaway", 6)
     sh.run { "rmdir", parent }
   end)
 
