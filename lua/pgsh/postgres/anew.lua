@@ -19,6 +19,7 @@ end
 ---@param what string
 ---@param f function
 function anew.call(what, f, ...)
+  if session.shows() then return f(...) end -- a plan only counts
   local current = session.current
   local outer = current and current.scope
   local scope = {
