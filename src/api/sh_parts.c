@@ -10,14 +10,14 @@
 #include "vm/args.h"
 #include "vm/luaerr.h"
 
-static Stage *proc_open(lua_State *L, const Part *part, Stage *(*make)(ProcSpec *, EndLines)) {
+static Stage *proc_open(lua_State *L, const Part *part, Stage *(*make)(ProcSpec, EndLines)) {
   ProcSpec spec = sh_args_spec(part->own);
   if (part_push(L, part) == LUA_TUSERDATA) lua_getiuservalue(L, -1, 1);
   bool listens = lua_isfunction(L, -1);
   lua_settop(L, lua_gettop(L) - 2);
-  if (!listens) return make(&spec, (EndLines){0});
+  if (!listens) return make(spec, (EndLines){0});
   ShLines *lines = sh_lines_new(L, part);
-  Stage *stage = make(&spec, sh_lines_reader(lines));
+  Stage *stage = make(spec, sh_lines_reader(lines));
   sh_lines_set_stage(lines, stage);
   return stage;
 }

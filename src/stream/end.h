@@ -17,12 +17,12 @@ typedef struct EndLines {
   void *arg;
 } EndLines;
 
-/* Source: the standard output. It ended well when the child did, as spec->accept judges. Takes over spec's content; input, limits
+/* Source: the standard output. It ended well when the child did, as spec->accept judges. Takes over what spec owns; input, limits
  * and accept as proc.h says; `out_fd` is the stage's. */
-Stage *end_proc_output(ProcSpec *spec, EndLines lines);
+Stage *end_proc_output(ProcSpec spec, EndLines lines);
 /* Sink: the standard input. A child that ends before it has read everything is a failure. A stop ends it before it could see the
  * end of its input. */
-Stage *end_proc_input(ProcSpec *spec, EndLines lines);
+Stage *end_proc_input(ProcSpec spec, EndLines lines);
 void end_lines_done(Stage *stage);
 
 /* ---- a file (end_file.c) ---- */

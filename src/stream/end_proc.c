@@ -67,12 +67,11 @@ static bool end_all_read(const ProcEnd *end) {
   return end->finishing && end->chunk == NULL && ioctl(end->unread, FIONREAD, &left) == 0 && left == 0;
 }
 
-static ProcEnd *end_new(const StageClass *cls, ProcSpec *spec, EndLines lines, bool input) {
+static ProcEnd *end_new(const StageClass *cls, ProcSpec spec, EndLines lines, bool input) {
   ProcEnd *end = mem_alloc(sizeof *end);
-  stage_init(&end->stage, cls, spec->name);
-  if (spec->name == NULL) end->stage.name = mem_strdup(basename(spec->argv[0]));
-  end->spec = *spec;
-  memset(spec, 0, sizeof *spec);
+  stage_init(&end->stage, cls, spec.name);
+  if (spec.name == NULL) end->stage.name = mem_strdup(basename(spec.argv[0]));
+  end->spec = spec;
   end->lines = lines;
   end->input = input;
   end->fd = end->unread = -1;
@@ -298,5 +297,5 @@ static const StageClass input_class = {.kind = "input",
                                        .leaves = true,
                                        .free = end_free};
 
-Stage *end_proc_output(ProcSpec *spec, EndLines lines) { return &end_new(&output_class, spec, lines, false)->stage; }
-Stage *end_proc_input(ProcSpec *spec, EndLines lines) { return &end_new(&input_class, spec, lines, true)->stage; }
+Stage *end_proc_output(ProcSpec spec, EndLines lines) { return &end_new(&output_class, spec, lines, false)->stage; }
+Stage *end_proc_input(ProcSpec spec, EndLines lines) { return &end_new(&input_class, spec, lines, true)->stage; }
