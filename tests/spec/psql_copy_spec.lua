@@ -292,7 +292,8 @@ describe("psql copy", function()
       local err = failure(pipe, { db:copy_out "select generate_series(1, 100000000)", pipe.hash "sha256" })
       task:join()
       assert.equal("psql_connect", err.code)
-      assert.equal("57P01", err.sqlstate)
+      -- A server that is terminated while it cannot write does not say why.
+      assert.is_true(err.sqlstate == "57P01" or err.sqlstate == "08006", err.sqlstate)
       assert.equal(1, db:value "select 1")
     end)
 
