@@ -86,12 +86,14 @@ static void copy_parse(PgConn *conn) {
   }
 }
 
-/* Has the server given up, or gone? */
-static bool copy_is_refused(PgConn *conn) {
+/* Has the server given up, or gone? `seen` (may be NULL): so many bytes are there that hold no error. */
+static bool copy_is_refused(PgConn *conn, size_t *seen) {
   unsigned char bytes[4096];
+  if (seen != NULL) *seen = 0;
   if (!copy_is_plain(conn)) return false;
   ssize_t n = recv(PQsocket(conn->pg), bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
   if (n < 0) return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+  if (seen != NULL) *seen = (size_t)n;
   return n == 0 || copy_has_error(bytes, (size_t)n);
 }
 
@@ -116,12 +118,14 @@ static void copy_refuse(PgConn *conn) {
 
 void pg_conn_copy_ready(PgConn *conn, int events) {
   if ((events & UV_READABLE) != 0) {
-    if (copy_is_refused(conn) || PQconsumeInput(conn->pg) == 0) {
+    size_t seen;
+    if (copy_is_refused(conn, &seen) || PQconsumeInput(conn->pg) == 0) {
       copy_refuse(conn);
       return;
     }
     copy_parse(conn);
-    if (conn->read != 0) conn->read = copy_count_read(conn);
+    /* An error that came between the look and the reading was not seen: copy_is_swallowed finds that libpq has read more. */
+    if (conn->read != 0) conn->read += seen;
   }
   if ((events & UV_WRITABLE) != 0) conn->blocked = PQflush(conn->pg) == 1;
 }
@@ -133,7 +137,7 @@ static bool copy_can_write(const PgConn *conn) {
 
 size_t pg_conn_copy_put(PgConn *conn, const char *bytes, size_t len) {
   if (conn->copy != PG_COPY_IN || conn->blocked) return 0;
-  if (copy_is_refused(conn) || copy_is_swallowed(conn)) {
+  if (copy_is_refused(conn, NULL) || copy_is_swallowed(conn)) {
     copy_refuse(conn);
     return 0;
   }

@@ -51,13 +51,14 @@ end
 
 -- Environment for a process that is killed at its N-th write to the journal (support/crash.c): "before", "torn", "after".
 -- Without a number nothing is killed, and the writes are counted in the file `count`.
+local SANITIZED = "verify_asan_link_order=0:detect_leaks=0" -- a sanitizer wants to be the first library
 function run.crash(number, how, count)
-  return { LD_PRELOAD = shim "crash", CRASH_AT = number or 0, CRASH_HOW = how, CRASH_COUNT = count }
+  return { ASAN_OPTIONS = SANITIZED, LD_PRELOAD = shim "crash", CRASH_AT = number or 0, CRASH_HOW = how, CRASH_COUNT = count }
 end
 
 -- Environment for a process whose disk has room for so many bytes of a file in the making, or is slow (support/full.c).
 function run.disk(bytes, slow_ms)
-  return { LD_PRELOAD = shim "full", FULL_AT = bytes, FULL_SLOW = slow_ms }
+  return { ASAN_OPTIONS = SANITIZED, LD_PRELOAD = shim "full", FULL_AT = bytes, FULL_SLOW = slow_ms }
 end
 
 -- A directory with home and state, gone with box:remove(), and with it what still runs.
