@@ -31,10 +31,15 @@ static bool copy_is_plain(const PgConn *conn) { return PQsslInUse(conn->pg) == 0
 /* How many bytes libpq has read from its socket since the connection was made; 0: not known (a Unix socket). */
 static uint64_t copy_count_read(const PgConn *conn) {
   TcpCount count = {0};
-  socklen_t size = sizeof count;
-  int unread = 0, fd = PQsocket(conn->pg);
-  if (!copy_is_plain(conn) || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &count, &size) != 0 || size < sizeof count) return 0;
-  return ioctl(fd, FIONREAD, &unread) == 0 ? count.bytes_received - (uint64_t)unread : 0;
+  int before, after = -1, fd = PQsocket(conn->pg);
+  if (!copy_is_plain(conn) || ioctl(fd, FIONREAD, &after) != 0) return 0;
+  do { /* until nothing has come between the two looks */
+    socklen_t size = sizeof count;
+    before = after;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &count, &size) != 0 || size < sizeof count) return 0;
+    if (ioctl(fd, FIONREAD, &after) != 0) return 0;
+  } while (before != after);
+  return count.bytes_received - (uint64_t)after;
 }
 
 void pg_conn_copy_begin(PgConn *conn, PgCopy copy) {
@@ -113,7 +118,8 @@ static bool copy_is_swallowed(PgConn *conn) {
 
 static void copy_refuse(PgConn *conn) {
   pg_conn_copy_end(conn, "the server has refused the data");
-  PQconsumeInput(conn->pg); /* what it says is found with the results */
+  PQconsumeInput(conn->pg); /* what it says is found with the results… */
+  pg_conn_yield(conn);      /* …and may have been read already: then the socket does not tell of it */
 }
 
 void pg_conn_copy_ready(PgConn *conn, int events) {

@@ -165,7 +165,7 @@ describe("psql copy", function()
       for _ = 1, 10 do
         local err = failure(pipe, { sh.output { "sh", "-c", "yes '1\tx' | head -n 200000; echo oops; yes '1\tx'" },
           db:copy_in "big", timeout = 20 })
-        assert.equal("22P02", err.sqlstate)
+        assert.equal("22P02", err.sqlstate, tostring(err) .. (err.detail or "") .. (err.hint or ""))
         has(err.detail, "line 200001")
       end
       assert.equal(0, count "big")
