@@ -37,6 +37,15 @@ function host.emit(type, body) end
 ---@param f function
 ---@return any ...
 function host.within(scope, f, ...) end
+---Call f(...) in a branch below the current one; what it counts counts there too. For what runs beside something else: the changes of a branch
+---are numbered by themselves, so that a replay finds them in whatever order the branches went on.
+---@param name string              # the same when the step is entered again, and no other's below this branch
+---@param f function
+---@return any ...
+function host.branch(name, f, ...) end
+---1, 2, … for each call inside the current scope: to tell its parts apart, the same when it is entered again.
+---@return integer
+function host.ordinal() end
 ---Forget what is recorded for every branch that begins with prefix .. "/" (the step was undone, or is to be made anew).
 ---@param prefix string             # a step's id
 function host.forget(prefix) end

@@ -33,8 +33,8 @@ function made.gunzip() return require("pgsh.pipe").gunzip end
 
 function made.spawn()
   return function(name, f, ...)
-    if type(name) == "function" then return host.spawn("task", name, f, ...) end
-    return host.spawn(name, f, ...)
+    if type(name) == "function" then return made.spawn()("task", name, f, ...) end
+    return host.spawn(name, host.branch, ("task %d"):format(host.ordinal()), f, ...)
   end
 end
 

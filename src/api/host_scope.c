@@ -54,6 +54,48 @@ static int l_host_within(lua_State *L) {
   return k_within(L, lua_pcallk(L, nargs, LUA_MULTRET, 2, (lua_KContext)scope, k_within), (lua_KContext)scope);
 }
 
+/* branch(name, f, ...): stack 1 = name, 2 = handler, 3.. as within. What happens inside counts outside too. */
+static int k_branch(lua_State *L, int status, lua_KContext ctx) {
+  const Scope *scope = (const Scope *)ctx;
+  Scope *outer = scope->outer;
+  task_set_scope(task_current(L), outer);
+  outer->reads += scope->reads;
+  outer->changed += scope->changed;
+  outer->replayed += scope->replayed;
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  return lua_gettop(L) - 2;
+}
+
+static Scope *host_scope(lua_State *L) {
+  Task *task = task_current(L);
+  Scope *scope = task != NULL ? task_scope(task) : NULL;
+  return scope != NULL ? scope : door_default_scope(run_of(L)->door);
+}
+
+/* Changes of several tasks come in an order that differs from time to time; a replay finds them by branch and order. So each task
+ * has a branch of its own. */
+static int l_host_branch(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  Task *task = task_current(L);
+  if (task == NULL) return luaerr_throw(L, ERR_NOT_A_TASK, "branch needs a task");
+  Scope *outer = host_scope(L);
+  const char *branch = lua_pushfstring(L, "%s/%s", outer->branch, name);
+  lua_replace(L, 1);
+  Scope *scope = door_scope(run_of(L)->door, outer, branch, outer->step, outer->phase, outer->changes);
+  int nargs = lua_gettop(L) - 2;
+  lua_pushcfunction(L, luaerr_handler);
+  lua_insert(L, 2);
+  task_set_scope(task, scope);
+  return k_branch(L, lua_pcallk(L, nargs, LUA_MULTRET, 2, (lua_KContext)scope, k_branch), (lua_KContext)scope);
+}
+
+/* ordinal(): 1, 2, … for each call inside one scope, to tell its parts apart: the same when the scope is entered again. */
+static int l_host_ordinal(lua_State *L) {
+  lua_pushinteger(L, ++host_scope(L)->children);
+  return 1;
+}
+
 static int l_host_forget(lua_State *L) {
   door_forget(run_of(L)->door, luaL_checkstring(L, 1));
   return 0;
@@ -98,6 +140,8 @@ static int l_host_settle(lua_State *L) {
 
 void host_add_scope(lua_State *L) {
   static const luaL_Reg functions[] = {{"within", l_host_within},
+                                       {"branch", l_host_branch},
+                                       {"ordinal", l_host_ordinal},
                                        {"forget", l_host_forget},
                                        {"unknowns", l_host_unknowns},
                                        {"settle", l_host_settle},

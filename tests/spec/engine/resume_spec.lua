@@ -30,6 +30,33 @@ describe("resume", function()
     assert.equal("one two two-1-7-1-crates-io-n", world())
   end)
 
+  it("knows changes made side by side, in whatever order they come", function()
+    local text = [[
+      step "Three at once" (function()
+        local late = sh.read("test -e good && echo 1 || echo 0").out:match "%d"
+        local tasks = {}
+        for i = 1, 3 do
+          tasks[i] = spawn(function()
+            wait(0.1 * (late == "0" and i or 4 - i))
+            sh.run("echo a" .. i .. " >> world")
+            if i == 2 then sh.run "test -e good" end
+            sh.run("echo b" .. i .. " >> world")
+          end)
+        end
+        local ok = true
+        for i = 1, 3 do ok = pcall(tasks[i].join, tasks[i]) and ok end
+        if not ok then fail "one of them failed" end
+      end)
+    ]]
+    assert.equal(5, box:run(text).exit)
+    assert.equal("a1 b1 a2 a3 b3", world())
+    box:write("good", "")
+    local run = box:pgsh("resume", "last", "-y")
+    assert.equal(0, run.exit, run.all)
+    assert.equal("a1 b1 a2 a3 b3 b2", world())
+    assert.match("7 changes", run.err, 1, true)
+  end)
+
   it("keeps the parameters: another value is refused, the same is not", function()
     box:run(TEXT, "--app", "crates-io")
     box:write("good", "")
