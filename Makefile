@@ -7,13 +7,13 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 
 # What a fresh Debian 12 needs: to build, to test, to lint.
-DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libdeflate-dev libssl-dev libssh2-1-dev libfyaml-dev
+DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libdeflate-dev libssl-dev libssh2-1-dev libyaml-dev
 DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip
 DEPS_LAB := curl jq postgresql-client-15
 DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2
 DEPS_LINT := clang clang-tidy clang-format cppcheck valgrind libclang-rt-14-dev universal-ctags
 
-LIBS := lua5.4 libuv libpq libcurl libssh2 libfyaml jansson zlib libdeflate libcrypto
+LIBS := lua5.4 libuv libpq libcurl libssh2 yaml-0.1 jansson zlib libdeflate libcrypto
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Werror
 HARD := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
