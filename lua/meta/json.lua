@@ -22,4 +22,25 @@ function json.encode(value, options) end
 ---@return table
 function json.array(list) end
 
+---The value at a path (as in yaml); nil when there is none.
+---@param text string
+---@param path pgsh.Path
+---@return any
+function json.get(text, path) end
+
+---Set the single value at a path; returns the new text, every other byte untouched: { "override_attributes", "gitlab", "db_host" }. A path and what
+---is refused: as in yaml. With `create` a last key that is missing is added behind its siblings, spaced as they are.
+---@param text string
+---@param path pgsh.Path
+---@param value string|number|boolean|lightuserdata|pgsh.Secret   # json.null: null
+---@param options? {create?: boolean}
+---@return string
+function json.edit(text, path, value, options) end
+
+---Remove a key with its value, or an item, and one comma.
+---@param text string
+---@param path pgsh.Path
+---@return string
+function json.remove(text, path) end
+
 return json

@@ -17,5 +17,6 @@ int luaopen_pgsh_pipe(lua_State *L);
 int luaopen_pgsh_psql(lua_State *L);
 int luaopen_pgsh_secret(lua_State *L);
 int luaopen_pgsh_sh(lua_State *L);
+int luaopen_pgsh_yaml(lua_State *L);
 
 #endif

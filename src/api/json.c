@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "api/doc.h"
 #include "vm/args.h"
 #include "vm/luaerr.h"
 #include "vm/luajson.h"
@@ -45,8 +46,13 @@ static int l_json_array(lua_State *L) {
 }
 
 int luaopen_pgsh_json(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"decode", l_json_decode}, {"encode", l_json_encode}, {"array", l_json_array}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"decode", l_json_decode},
+                                       {"encode", l_json_encode},
+                                       {"array", l_json_array},
+                                       {"edit", l_json_edit},
+                                       {"get", l_json_get},
+                                       {"remove", l_json_remove},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   luajson_push_null(L);
   lua_setfield(L, -2, "null");

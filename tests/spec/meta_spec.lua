@@ -1,7 +1,7 @@
 -- The reference (lua/meta) and the code say the same: what a module has is documented, what is documented is there.
 local host = require "pgsh.host"
 
-local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pipe", "postgres", "psql", "secret", "sh", "host" }
+local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pipe", "postgres", "psql", "secret", "sh", "yaml", "host" }
 
 local function text_of(name)
   return assert(host.embedded("meta/" .. name .. ".lua"), "no reference of " .. name)
