@@ -58,10 +58,12 @@ bool file_write(const char *path, const void *bytes, size_t len, unsigned mode, 
   struct stat st;
   Buf temporary = {0};
   buf_printf(&temporary, "%s.XXXXXX", path);
-  if (stat(path, &st) == 0) mode = st.st_mode & 07777;
+  bool replaces = stat(path, &st) == 0;
+  if (replaces) mode = st.st_mode & 07777;
   int fd = mkostemp(temporary.data, O_CLOEXEC);
   bool ok = fd >= 0;
   if (ok) {
+    if (replaces && fchown(fd, st.st_uid, st.st_gid) != 0) errno = 0; /* who may not give it away owns it now */
     ok = file_write_all(fd, bytes, len) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
     int saved = errno;
     if (close(fd) != 0)
