@@ -286,7 +286,9 @@ static void on_effect_read(View *view, const json_t *event) {
 }
 
 static void on_effect_intent(View *view, const json_t *event) {
+  const char *detail = fold_text(event, "detail");
   if (view->setup.verbose) human_effect(view, "change", event, "");
+  if (detail != NULL && !view->setup.quiet) view_add_text(view, STYLE_DIM, HUMAN_INDENT, detail);
 }
 
 static void on_effect_replayed(View *view, const json_t *event) {

@@ -23,7 +23,7 @@
 typedef struct EffectCall {
   EffectSpec spec; /* verb and show are its own copies */
   Scope *scope;
-  char *verb, *show, *target;
+  char *verb, *show, *detail, *target;
   int order, effect, sends;
   int64_t started_ms;
   bool shielded;
@@ -36,6 +36,7 @@ static int l_call_gc(lua_State *L) {
   EffectCall *call = lua_touserdata(L, 1);
   free(call->verb);
   free(call->show);
+  free(call->detail);
   free(call->target);
   err_fini(&call->err);
   memset(call, 0, sizeof *call);
@@ -75,6 +76,7 @@ static EffectCall *effect_new_call(lua_State *L, const EffectSpec *spec) {
   call->target = buf_take(&target);
   call->verb = mem_strdup(spec->verb);
   call->show = effect_rendering(L, spec);
+  call->detail = redact_take(vm_redact(vm_of(L)), mem_strdup(spec->detail));
   call->scope = effect_scope(L, run_of(L));
   return call;
 }
@@ -294,6 +296,7 @@ static int effect_let_out(lua_State *L, EffectCall *call, int at) {
   call->started_ms = clock_mono_ms();
   json_t *body = effect_body(call);
   if (call->spec.notes) json_object_set_new(body, "notes", json_true());
+  effect_set(body, "detail", call->detail);
   effect_emit(L, EVENT_EFFECT_INTENT, body); /* raises when it is not on disk: then nothing is let out */
   door_set_starting(run->door, call->effect);
   Op *op = call->spec.start(L, call->spec.args);
@@ -338,7 +341,8 @@ static int effect_ask(lua_State *L, EffectCall *call, int at, const char *text, 
 
 static int effect_gate(lua_State *L, EffectCall *call, int at) {
   if (!run_of(L)->step_by_step) return effect_let_out(L, call, at);
-  const char *text = lua_pushfstring(L, "%s   %s", call->target, call->show);
+  bool more = call->detail != NULL && call->detail[0] != '\0';
+  const char *text = lua_pushfstring(L, "%s   %s%s%s", call->target, call->show, more ? "\n" : "", more ? call->detail : "");
   return effect_ask(L, call, at, text, "leave out --step");
 }
 
@@ -424,7 +428,9 @@ static int effect_change(lua_State *L, EffectCall *call, int at) {
   call->order = ++scope->order;
   if (scope->changes == SCOPE_SHOW || run->mode == RUN_PLAN) {
     scope->changed++;
-    effect_emit(L, EVENT_EFFECT_PLANNED, effect_body(call));
+    json_t *body = effect_body(call);
+    effect_set(body, "detail", call->detail);
+    effect_emit(L, EVENT_EFFECT_PLANNED, body);
     effect_push_unknown(L, call);
     return 1;
   }
@@ -432,6 +438,18 @@ static int effect_change(lua_State *L, EffectCall *call, int at) {
     return luaerr_throw(L, ERR_USAGE, "%s: an argument is a value that is only known after a run", call->show);
   const Record *record = run->mode == RUN_REAL ? door_find(run->door, scope->branch, call->order) : NULL;
   return record != NULL ? effect_from_record(L, call, record, at) : effect_gate(L, call, at);
+}
+
+const Record *effect_recorded(lua_State *L, const EffectSpec *spec) {
+  const Run *run = run_of(L);
+  const Scope *scope = effect_scope(L, run);
+  if (run->mode != RUN_REAL || scope->changes != SCOPE_ALLOW) return NULL;
+  const Record *record = door_find(run->door, scope->branch, scope->order + 1);
+  if (record == NULL) return NULL;
+  char *show = effect_rendering(L, spec);
+  bool same = strcmp(record->show, show) == 0;
+  free(show);
+  return same ? record : NULL;
 }
 
 int effect_call(lua_State *L, const EffectSpec *spec) {

@@ -16,6 +16,7 @@
 #include <lua.h>
 
 #include "loop/op.h"
+#include "run/door.h"
 #include "run/guard.h"
 
 struct Run;
@@ -25,12 +26,14 @@ typedef enum EffectKind { EFFECT_READ, EFFECT_CHANGE } EffectKind;
 typedef struct EffectSpec {
   EffectKind kind;
   Target *target;
-  const char *verb; /* "execute", "PATCH": copied */
-  const char *show; /* one line a person can read, also the key by which a replay matches: copied. Never a secret. */
-  int args;         /* absolute stack index of the primitive's own argument userdata (its __gc frees it); stays there */
-  int options;      /* absolute stack index of the options table, or 0. The door reads `resolve` and `what` (replaces show) */
-  bool unknown;     /* an argument is unknown (only in a plan): nothing is started, the answer is unknown too */
-  bool repeatable;  /* a change that may be sent again without harm: an unknown outcome is settled by sending it again, once */
+  const char *verb;   /* "execute", "PATCH": copied */
+  const char *show;   /* one line a person can read, also the key by which a replay matches: copied. Never a secret. */
+  const char *detail; /* what it changes, in lines (a diff), or NULL: shown in a plan and when it is let out; not part of the key:
+                         copied */
+  int args;           /* absolute stack index of the primitive's own argument userdata (its __gc frees it); stays there */
+  int options;        /* absolute stack index of the options table, or 0. The door reads `resolve` and `what` (replaces show) */
+  bool unknown;       /* an argument is unknown (only in a plan): nothing is started, the answer is unknown too */
+  bool repeatable;    /* a change that may be sent again without harm: an unknown outcome is settled by sending it again, once */
   /* Begin; raises nothing. The returned Op is armed or settled already; the door takes over the reference. */
   Op *(*start)(lua_State *L, int args);
   /* Push what the script gets from an Op that succeeded. A read may push any number of values and returns the count. A change
@@ -55,6 +58,10 @@ typedef struct EffectSpec {
  * Outcome of a failed Op: unknown when op->err.code is ERR_UNKNOWN, or when op->sent is set and the error is a timeout or a
  * cancel; else failed. A driver clears op->sent once it knows that the far side did nothing. */
 int effect_call(lua_State *L, const EffectSpec *spec);
+
+/* For a change whose arguments have to be computed from what is there now: what the journal has of it, before it is asked for.
+ * NULL: nothing, or not this one. Borrowed until the next call. An outcome that is OK will be answered from the journal. */
+const Record *effect_recorded(lua_State *L, const EffectSpec *spec);
 
 /* In start: the number of the change that is being let out; 0 for a read. */
 int effect_current(lua_State *L);
