@@ -16,6 +16,33 @@ function file.read(path, options) end
 ---@return {path: string, bytes: integer}
 function file.write(path, text, options) end
 
+---Change a part of a file (a change): it is read, the function makes the new text (nil: as it is), the difference is shown, and it is written as
+---file.write does, with mode and owner kept; a symbolic link stays one. In a plan the difference is shown and nothing written. Refused when
+---the file changes between being read and written. A resumed run gives back what the journal has, and asks the file itself when the journal
+---does not know whether it was written.
+---
+---    file.edit("deployment.yaml", function(text) return yaml.edit(text, { "spec", "replicas" }, 2) end)
+---@param path string
+---@param change fun(text: string): string|pgsh.Secret|nil   # reads only
+---@param options? {what?: string}
+---@return {path: string, changed: boolean, diff: string?, before: string?, was: string, now: string}  # was, now: SHA-256; diff and before: up to 1 MiB, of UTF-8
+function file.edit(path, change, options) end
+
+---Put back what file.edit changed (a change), for an undo: undo = function(_, result) file.revert(result) end. A step that may fail behind its
+---edit has no result; it keeps the text: keep = function() return file.read(f) end, and its undo edits with function() return kept end. Refused when the file was changed
+---since, and when the journal did not keep its former text: longer than 1 MiB, not UTF-8, or with a secret in it.
+---@param result table              # of file.edit
+---@param options? {what?: string}
+---@return {path: string, changed: boolean, diff: string?, before: string?, was: string, now: string}
+function file.revert(result, options) end
+
+---What is different between two texts, as patch(1) takes it: names a/PATH and b/PATH, three lines around. Empty when they are equal.
+---@param path string
+---@param before string
+---@param after string
+---@return string
+function file.diff(path, before, after) end
+
 ---A file as the source of a pipe.
 ---@param path string
 ---@return pgsh.PipePart

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/file.h"
 #include "api/part.h"
 #include "base/file.h"
 #include "loop/work.h"
@@ -101,7 +102,7 @@ static int file_push_write(lua_State *L, Op *op, int index) {
 
 static Target *file_target(lua_State *L) { return guard_target(run_of(L)->guard, "file", "localhost", NULL); }
 
-static int l_file_read(lua_State *L) {
+int l_file_read(lua_State *L) {
   static const char *const keys[] = {"limit", "what", NULL};
   lua_settop(L, 2);
   bool unknown = args_is_unknown(L, 1);
@@ -149,7 +150,8 @@ static int l_file_write(lua_State *L) {
 
 int luaopen_pgsh_file(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"read", l_file_read}, {"write", l_file_write}, {"reader", l_part_reader}, {"writer", l_part_writer}, {NULL, NULL}};
+      {"diff", l_file_diff},     {"edit", l_file_edit},   {"read", l_file_read},     {"reader", l_part_reader},
+      {"revert", l_file_revert}, {"write", l_file_write}, {"writer", l_part_writer}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
