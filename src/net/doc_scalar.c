@@ -103,8 +103,8 @@ static bool read_integer(const char *text, DocValue *value) {
     return true;
   }
   value->type = DOC_REAL;
-  value->real = 0;
-  for (; *p != '\0'; p++)
+  value->real = base == 10 ? strtod(p, NULL) : 0;
+  for (; base != 10 && *p != '\0'; p++)
     value->real = value->real * base + (*p <= '9' ? *p - '0' : (*p | 0x20) - 'a' + 10);
   if (minus) value->real = -value->real;
   return true;
@@ -240,6 +240,7 @@ static bool is_word(const char *text, size_t len) {
 }
 
 static bool begins_plain(const char *text, size_t len) {
+  if (text[0] == '-' && len > 2 && text[1] == '-') text++; /* --flag */
   if (text[0] == '-') return len > 1 && strchr("-?:,[]{}#&*!|>'\"%@` \t", text[1]) == NULL;
   return strchr("-?:,[]{}#&*!|>'\"%@` \t", text[0]) == NULL;
 }
