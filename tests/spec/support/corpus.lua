@@ -135,9 +135,27 @@ postgresql:
 
 ]]
 
-corpus.yaml.compose = "version: '3'\r\nservices:\r\n  db:\r\n    image: postgres:13\r\n    ports:\r\n    - \"5432:5432\"\r\n\r\n    # local only\r\n"
-  .. "    command: |\r\n      postgres\r\n        -c fsync=off\r\n    environment:\r\n      - A=b\r\n      -\r\n    labels: {\r\n      a: 1,\r\n      b: 2\r\n    }\r\n"
-  .. "    last: end"
+-- As an editor on Windows leaves it, without a line end at the end.
+corpus.yaml.compose = ([[
+version: '3'
+services:
+  db:
+    image: postgres:13
+    ports:
+    - "5432:5432"
+
+    # local only
+    command: |
+      postgres
+        -c fsync=off
+    environment:
+      - A=b
+      -
+    labels: {
+      a: 1,
+      b: 2
+    }
+    last: end]]):gsub("\n", "\r\n")
 
 corpus.yaml.bom = "\xEF\xBB\xBF# größe\nname: ü # ä\nliste: [ö, 'ß', \"€\", 😀]\nende: x\n"
 
