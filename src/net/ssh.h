@@ -60,7 +60,11 @@ const char *ssh_where(const Ssh *ssh);
 typedef struct SshSpec {
   char *command; /* for the far side's shell; quoting is the caller's */
   char *name;    /* how errors call it; NULL: the beginning of the command */
-  Buf input;     /* its standard input; without has_input it is at its end at once */
+  char **env;    /* NULL-ended "NAME=value" to add, "NAME" to take away; goes over the channel, never into an argument */
+  char *cwd;     /* NULL: where a login begins */
+  /* Run it as this user, by sudo; NULL: as the one who logs in. The password, NULL: sudo asks for none, goes over the channel. */
+  char *become, *become_password;
+  Buf input; /* its standard input; without has_input it is at its end at once */
   bool has_input;
   size_t limit_bytes; /* of each output; 0: PROC_LIMIT_BYTES; see ProcSpec */
   bool tail;
