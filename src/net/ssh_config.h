@@ -10,17 +10,20 @@
 
 typedef struct SshConfig {
   char *host;     /* as given */
+  char *original; /* the name in it, without user and port: %n */
   char *hostname; /* resolved, canonical */
   char *user;
   int port;
   char *host_key_alias;  /* NULL: none */
-  char **identity_files; /* expanded (~, ${ENV}, % tokens); NULL-ended; files that do not exist are left out */
+  char **identity_files; /* expanded (~, ${ENV}, % tokens); NULL-ended; those are left out of which neither FILE nor FILE.pub
+                            exists */
   bool identities_only;
-  char *identity_agent;                          /* socket path; NULL: none, or SSH_AUTH_SOCK when not configured */
+  char *identity_agent;                          /* socket path (SSH_AUTH_SOCK's when not configured); NULL: no agent */
   char **user_known_hosts, **global_known_hosts; /* expanded; NULL-ended */
   char *strict_host_key_checking; /* "yes", "accept-new", "no", "ask": pgsh is strict whatever it says; for the notice */
-  char **jumps;                   /* ProxyJump's list, first hop first; NULL-ended; each in ssh's own form */
-  char *proxy_command;            /* NULL: none */
+  char **jumps; /* ProxyJump's list, first hop first; NULL-ended; each as ssh_config_start takes it. Only of the first hop the
+                 * own ProxyJump counts */
+  char *proxy_command;                                                             /* NULL: none */
   char *host_key_algorithms, *kex_algorithms, *ciphers, *macs, *pubkey_algorithms; /* comma lists as ssh printed them */
   int connect_timeout_s;                                                           /* 0: not configured */
   int keepalive_s;                                                                 /* ServerAliveInterval; 0: not configured */
@@ -29,7 +32,7 @@ typedef struct SshConfig {
   bool gssapi;
   char **certificate_files; /* configured ones; NULL-ended */
   char *pkcs11_provider;    /* NULL: none */
-  char *const *unsupported; /* names of configured options that the library transport cannot honour; NULL-ended */
+  char **unsupported;       /* names of configured options that the library transport cannot honour (lower case); NULL-ended */
   /* private */
   char **all; /* every "keyword value" line, lower-cased keyword */
 } SshConfig;
@@ -38,7 +41,13 @@ typedef struct SshConfig {
  * when what is needed is missing. `host` as given to ssh. */
 bool ssh_config_parse(SshConfig *config, const char *host, const char *text, size_t len, Err *err);
 void ssh_config_fini(SshConfig *config); /* idempotent */
-/* Run `ssh -G [-F file] -- host` (timeout, </dev/null, its standard error in the error's detail) and parse it. The Op's
+/* May `host` be given to ssh? One word that begins with no dash and holds nothing that a shell would look at. ERR_USAGE. */
+bool ssh_config_host_ok(const char *host, Err *err);
+/* Append "-- host" to a command line of ssh, or "-l user -p port -- address" for an IPv6 address in a URI, which ssh itself does
+ * not take. */
+void ssh_config_argv(char ***argv, const char *host);
+/* Run `ssh -G [-F file] -- host` (timeout, </dev/null, its standard error in the error's detail) and parse it. `host`: an alias,
+ * user@host, ssh://user@host:port (with [brackets] around an IPv6 address). ERR_USAGE, ERR_SPAWN, ERR_SSH_CONNECT. The Op's
  * structure: */
 typedef struct SshConfigOp {
   Op op;
