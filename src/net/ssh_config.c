@@ -78,13 +78,17 @@ static int config_number(const SshConfig *config, const char *keyword) {
 
 static char **config_empty_list(void) { return mem_alloc(sizeof(char *)); }
 
+static void config_add_part(char ***list, const char *text, size_t len) {
+  Buf part = {0};
+  buf_add(&part, text, len);
+  proc_list_add(list, buf_str(&part));
+  buf_fini(&part);
+}
+
 static void config_add_words(char ***list, const char *text, const char *separators) {
   while (*(text += strspn(text, separators)) != '\0') {
     size_t len = strcspn(text, separators);
-    char *word = mem_alloc(len + 1);
-    memcpy(word, text, len);
-    proc_list_add(list, word);
-    free(word);
+    config_add_part(list, text, len);
     text += len;
   }
 }
@@ -100,10 +104,7 @@ static void config_add_paths(char ***list, const char *text) {
   while (*text != '\0') {
     const char *next = strstr(text, " /");
     size_t len = next != NULL ? (size_t)(next - text) : strlen(text);
-    char *name = mem_alloc(len + 1);
-    memcpy(name, text, len);
-    proc_list_add(list, name);
-    free(name);
+    config_add_part(list, text, len);
     text += next != NULL ? len + 1 : len;
   }
 }
