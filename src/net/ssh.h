@@ -71,8 +71,9 @@ typedef struct SshSpec {
   int *accept; /* as ProcSpec */
   ProcLine line;
   void *line_arg;
+  bool read; /* it only reads: a lost line is then ERR_SSH_CONNECT, not an unknown outcome */
   /* Streams: the outputs and the input are moved by ssh_read and ssh_write, not kept (standard error is). `ready` is told from
-   * the loop when there may be more to do. */
+   * the loop when there may be more to do. A command that ends well before it has read all of a stream is ERR_PROCESS. */
   bool stream_in, stream_out;
   void (*ready)(void *arg);
   void *ready_arg;

@@ -39,21 +39,26 @@ typedef struct SshCmd {
   void *channel; /* the transport's; it sets it in exec and clears it before it tells the end, or in drop */
   char *line;    /* what to run: a text for the far side's login shell */
   /* private to ssh_cmd.c */
-  SshFlow in, out;     /* out: of a stream */
-  bool in_ended;       /* nothing is added to `in` any more */
-  bool in_held;        /* until the far side has said hello (sudo reads a password first) */
-  Buf hello, err_head; /* the word the prelude says; standard error until it was said */
-  bool said_hello;
-  long far_pid;
-  bool far_group; /* far_pid leads a group */
-  Buf line_part[2];
-  bool out_ended; /* stream: the far side has closed its output, or the command is over */
-  int exit_code, signal;
-  Err failure; /* why we end it ourselves */
-  bool stopping, told_end;
-  int tries;
-  SshOp *killer;
-  Deferred ready;
+  char *word;         /* what only this command's prelude says: see ssh_wrap.c */
+  SshFlow in, out;    /* out: of a stream */
+  SshFlow early;      /* input that goes before `in`: a password that was asked for */
+  bool in_ended;      /* nothing is added to `in` any more */
+  bool in_held;       /* until the prelude has said hello: sudo reads a password first */
+  int prompts;        /* how often a password was asked for */
+  Buf head;           /* standard error until the prelude has said hello */
+  bool said_hello;    /* it has begun */
+  long far_pid;       /* of the far shell */
+  bool far_group;     /* it leads a process group */
+  Buf part[2];        /* unfinished lines */
+  bool told_end;      /* by the transport: its end, or that it was lost */
+  bool stopping;      /* the far group is to be ended, and is being ended */
+  Err failure;        /* why we end it ourselves */
+  bool urgent;        /* goes before those that wait for a channel */
+  int tries;          /* how often it was given to a transport */
+  struct SshCmd *killer; /* the command that ends the far group */
+  Op *patience;       /* how long we wait for the end of one that was stopped */
+  Deferred deferred;  /* what may not be done inside a transport's call: ready, stop */
+  bool tell_ready;
 } SshCmd;
 
 /* ---- what a transport calls (ssh_cmd.c) ---- */
@@ -122,25 +127,30 @@ extern const SshTransportOps ssh_transport_openssh; /* ssh_openssh.c */
 
 /* ---- ssh_cmd.c, for ssh.c ---- */
 
+/* Armed; two references: the caller's and the handle's list. */
 SshCmd *ssh_cmd_new(Loop *loop, Ssh *ssh, SshSpec *spec, int64_t timeout_ms, const char *deadline_name);
 /* Nothing was begun, and nothing will be. Takes over err's content. */
 void ssh_cmd_fail(SshCmd *cmd, Err *err);
+/* The handle is closed: what was begun is unknown. */
+void ssh_cmd_abandon(SshCmd *cmd);
 
 /* ---- ssh.c, for ssh_cmd.c ---- */
 
 void ssh_forget(Ssh *ssh, SshCmd *cmd); /* it is over: takes it off the list and gives the list's reference back */
 void ssh_kick(Ssh *ssh, SshCmd *cmd);   /* the transport's kick, when it has it */
 void ssh_drop(Ssh *ssh, SshCmd *cmd);   /* the transport's drop, when it has it */
+/* A command at once, over the session there is: NULL when there is none. A reference. Takes over spec's content. */
+SshCmd *ssh_urgent(Ssh *ssh, SshSpec *spec, int64_t timeout_ms);
 /* The session went down before the command could have begun: send it over a new one? */
 bool ssh_again(Ssh *ssh, SshCmd *cmd);
 
 /* ---- ssh_wrap.c ---- */
 
-/* Compose cmd->line, cmd->hello, and what its input begins with. */
+/* Compose cmd->line and cmd->word, and what its input begins with. */
 void ssh_wrap(SshCmd *cmd);
 /* One word, quoted for a POSIX shell. */
 void ssh_quote(Buf *line, const char *word);
-/* The command that ends a process group: TERM, two seconds, KILL. */
-char *ssh_wrap_kill(long pid, bool group);
+/* The command that ends a far process group: TERM, two seconds, KILL. */
+void ssh_wrap_kill(const SshCmd *cmd, Buf *command);
 
 #endif
