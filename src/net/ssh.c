@@ -182,9 +182,9 @@ static void on_resolved(Op *op, void *arg) {
   if (ssh->ops == &ssh_transport_openssh && ssh->options.transport == SSH_AUTO && ssh->options.notice != NULL) {
     Buf text = {0};
     const SshConfig *config = &ssh->config;
-    const char *what = config->proxy_command != NULL                                    ? "ProxyCommand"
+    const char *what = config->proxy_command != NULL                                   ? "ProxyCommand"
                        : config->unsupported != NULL && config->unsupported[0] != NULL ? config->unsupported[0]
-                                                                                        : "PKCS11Provider";
+                                                                                       : "PKCS11Provider";
     buf_printf(&text, "ssh %s: through OpenSSH's own ssh: %s is configured", ssh->options.host, what);
     ssh->options.notice(ssh->options.self, buf_str(&text));
     buf_fini(&text);

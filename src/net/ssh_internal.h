@@ -39,25 +39,25 @@ typedef struct SshCmd {
   void *channel; /* the transport's; it sets it in exec and clears it before it tells the end, or in drop */
   char *line;    /* what to run: a text for the far side's login shell */
   /* private to ssh_cmd.c */
-  char *word;         /* what only this command's prelude says: see ssh_wrap.c */
-  SshFlow in, out;    /* out: of a stream */
-  SshFlow early;      /* input that goes before `in`: a password that was asked for */
-  bool in_ended;      /* nothing is added to `in` any more */
-  bool in_held;       /* until the prelude has said hello: sudo reads a password first */
-  int prompts;        /* how often a password was asked for */
-  Buf head;           /* standard error until the prelude has said hello */
-  bool said_hello;    /* it has begun */
-  long far_pid;       /* of the far shell */
-  bool far_group;     /* it leads a process group */
-  Buf part[2];        /* unfinished lines */
-  bool told_end;      /* by the transport: its end, or that it was lost */
-  bool stopping;      /* the far group is to be ended, and is being ended */
-  Err failure;        /* why we end it ourselves */
-  bool urgent;        /* goes before those that wait for a channel */
-  int tries;          /* how often it was given to a transport */
+  char *word;            /* what only this command's prelude says: see ssh_wrap.c */
+  SshFlow in, out;       /* out: of a stream */
+  SshFlow early;         /* input that goes before `in`: a password that was asked for */
+  bool in_ended;         /* nothing is added to `in` any more */
+  bool in_held;          /* until the prelude has said hello: sudo reads a password first */
+  int prompts;           /* how often a password was asked for */
+  Buf head;              /* standard error until the prelude has said hello */
+  bool said_hello;       /* it has begun */
+  long far_pid;          /* of the far shell */
+  bool far_group;        /* it leads a process group */
+  Buf part[2];           /* unfinished lines */
+  bool told_end;         /* by the transport: its end, or that it was lost */
+  bool stopping;         /* the far group is to be ended, and is being ended */
+  Err failure;           /* why we end it ourselves */
+  bool urgent;           /* goes before those that wait for a channel */
+  int tries;             /* how often it was given to a transport */
   struct SshCmd *killer; /* the command that ends the far group */
-  Op *patience;       /* how long we wait for the end of one that was stopped */
-  Deferred deferred;  /* what may not be done inside a transport's call: ready, stop */
+  Op *patience;          /* how long we wait for the end of one that was stopped */
+  Deferred deferred;     /* what may not be done inside a transport's call: ready, stop */
   bool tell_ready;
 } SshCmd;
 

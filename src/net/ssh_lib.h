@@ -52,6 +52,9 @@ bool ssh_wire_fill(SshWire *wire);
 bool ssh_wire_flush(SshWire *wire);
 void ssh_wire_watch(SshWire *wire); /* ask the loop for what is needed */
 size_t ssh_wire_waits(const SshWire *wire);
+/* Of a session inside another one: so many bytes of `out` went, so many came behind `in`'s end. */
+void ssh_wire_sent(SshWire *wire, size_t len);
+void ssh_wire_came(SshWire *wire, size_t len);
 void ssh_wire_fini(SshWire *wire);
 
 /* ---- ssh_jump.c ---- */
@@ -71,13 +74,12 @@ struct SshSession {
   SshOpen how;
   Loop *loop;
   SshPhase phase;
-  bool in_pump;
   LIBSSH2_SESSION *lib; /* NULL: not yet, no more */
   SshWire wire;
   SshDial *dial;
   struct SshJump *jump; /* NULL: a direct connection */
   struct SshAuth *auth;
-  Op *deadline;     /* of connecting; then the keepalive's tick */
+  Op *deadline; /* of connecting; then the keepalive's tick */
   SshChannel *channels;
   SshChannel *opening; /* the one that is being opened */
   int open, most;      /* channels; most: what the far side takes, 0: not known */
@@ -85,6 +87,8 @@ struct SshSession {
   bool pump_soon, down_soon, up_soon;
   SshDown why;
   Err err;
+  int hops; /* how many sessions there are inside this one */
+  FdReady on_event;
   int refs;
 };
 
@@ -92,6 +96,12 @@ struct SshSession {
 void ssh_session_pump_soon(SshSession *session);
 /* It cannot go on. Takes over err's content. Only from the pump or a callback of the loop. */
 void ssh_session_fail(SshSession *session, SshDown why, Err *err);
+/* As the transport's open; so many hops come after it. */
+SshSession *ssh_session_open_hop(const SshOpen *how, int hops);
+/* The known hosts of its configuration, owned by the caller; err is set when a file could not be read. */
+struct SshHosts *ssh_session_hosts(const SshSession *session, Err *err);
+/* Somebody is asked for a passphrase: that much more time. */
+void ssh_session_more_time(SshSession *session, int64_t ms);
 /* There is a connection: a socket (owned from now on), or an outer session's channel. */
 void ssh_session_joined(SshSession *session, int fd, SshSession *outer);
 /* The library's last error as a text. Borrowed until its next call. */
@@ -101,7 +111,8 @@ const char *ssh_session_reason(SshSession *session, int *code);
 
 typedef struct SshAuth SshAuth;
 SshAuth *ssh_auth_new(SshSession *session);
-/* One more step. 1: logged in; 0: it waits (it marks the session when there is more); -1: no more keys, err says what was tried. */
+/* One more step. 1: logged in; 0: it waits (it marks the session when there is more); -1: no more keys, err says what was tried.
+ */
 int ssh_auth_step(SshAuth *auth, Err *err);
 void ssh_auth_free(SshAuth *auth);
 
@@ -123,7 +134,7 @@ typedef struct SshKeyFile {
   char *path;
   unsigned char *blob; /* the public key's wire form; NULL: not known without the passphrase */
   size_t blob_len;
-  bool has_pub;   /* path.pub is there */
+  bool has_pub; /* path.pub is there */
   bool has_private;
   bool encrypted;
 } SshKeyFile;
@@ -133,6 +144,13 @@ void ssh_key_fini(SshKeyFile *key);
 bool ssh_key_type(const unsigned char *blob, size_t len, char type[64]);
 /* A string of a wire form: moves *at on. False: it is cut short. */
 bool ssh_wire_string(const unsigned char **at, size_t *left, const unsigned char **text, size_t *len);
+
+/* ---- ssh_passphrase.c: asked for once a file and process, also when many sessions want it ---- */
+
+/* 1: *text is it, borrowed; 0: somebody is asked, `ready` is told from the loop; -1: there is nobody to ask, or no answer. */
+int ssh_passphrase_get(const SshOptions *options, const char *path, const char **text, void (*ready)(void *arg), void *arg);
+void ssh_passphrase_leave(const void *arg);  /* `ready` with this arg does not come */
+void ssh_passphrase_wrong(const char *path); /* forget it */
 
 /* ---- ssh_channel.c ---- */
 
@@ -146,6 +164,6 @@ void ssh_channel_kick(SshSession *session, SshCmd *cmd);
 void ssh_channel_drop(SshSession *session, SshCmd *cmd);
 /* A forwarded connection for a session inside this one: it is a channel like the commands'. */
 SshChannel *ssh_channel_forward(SshSession *session, SshSession *inner, const char *host, int port);
-void ssh_channel_unforward(SshChannel *channel);
+void ssh_channel_unforward(SshSession *session, SshChannel *channel);
 
 #endif

@@ -18,6 +18,13 @@ static void flow_used(SshFlow *flow, size_t len) {
 
 size_t ssh_wire_waits(const SshWire *wire) { return flow_left(&wire->out); }
 
+void ssh_wire_sent(SshWire *wire, size_t len) { flow_used(&wire->out, len); }
+
+void ssh_wire_came(SshWire *wire, size_t len) {
+  wire->in.bytes.len += len;
+  wire->heard_ms = clock_mono_ms();
+}
+
 static ssize_t on_send(libssh2_socket_t fd, const void *bytes, size_t len, int flags, void **abstract) {
   SshSession *session = *abstract;
   SshWire *wire = &session->wire;
