@@ -64,7 +64,8 @@ void proc_list_add(char ***list, const char *text) {
 static void proc_close_fds(ProcSpec *spec) {
   if (spec->has_in_fd) close(spec->in_fd);
   if (spec->has_out_fd) close(spec->out_fd);
-  spec->has_in_fd = spec->has_out_fd = false;
+  if (spec->has_err_fd) close(spec->err_fd);
+  spec->has_in_fd = spec->has_out_fd = spec->has_err_fd = false;
 }
 
 void proc_spec_fini(ProcSpec *spec) {
@@ -360,16 +361,18 @@ static int proc_spawn(ProcOp *proc) {
     stdio[0].flags = UV_INHERIT_FD;
     stdio[0].data.fd = proc->spec.in_fd;
   }
-  for (int i = proc->spec.has_out_fd ? 1 : 0; i < 2; i++) {
+  for (int i = 0; i < 2; i++) {
+    bool given = i == 0 ? proc->spec.has_out_fd : proc->spec.has_err_fd;
+    if (given) {
+      stdio[i + 1].flags = UV_INHERIT_FD;
+      stdio[i + 1].data.fd = i == 0 ? proc->spec.out_fd : proc->spec.err_fd;
+      proc->out[i].ended = true;
+      continue;
+    }
     uv_pipe_init(uv, &proc->out[i].pipe, 0);
     proc_opened(proc, &proc->out[i].pipe);
     stdio[i + 1].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
     stdio[i + 1].data.stream = (uv_stream_t *)&proc->out[i].pipe;
-  }
-  if (proc->spec.has_out_fd) {
-    stdio[1].flags = UV_INHERIT_FD;
-    stdio[1].data.fd = proc->spec.out_fd;
-    proc->out[0].ended = true;
   }
   char **env = proc->spec.env != NULL ? proc_environment(proc->spec.env) : NULL;
   uv_process_options_t options = {
@@ -416,8 +419,8 @@ static void proc_begin(ProcOp *proc) {
   proc->pid = proc->process.pid;
   proc->op.sent = true;
   if (proc->spec.has_input) proc_write_input(proc);
-  for (int i = proc->out[0].ended ? 1 : 0; i < 2; i++)
-    uv_read_start((uv_stream_t *)&proc->out[i].pipe, on_alloc, on_read);
+  for (int i = 0; i < 2; i++)
+    if (!proc->out[i].ended) uv_read_start((uv_stream_t *)&proc->out[i].pipe, on_alloc, on_read);
 }
 
 Op *proc_start(Loop *loop, ProcSpec *spec, int64_t timeout_ms, const char *deadline_name) {

@@ -27,10 +27,10 @@ typedef struct ProcSpec {
   char *cwd;   /* NULL: ours */
   Buf input;   /* its standard input; has_input false: /dev/null */
   bool has_input;
-  /* Descriptors that become its standard input and output in place of ours; the Op does not look at them, and closes them in
-   * this process, also when it fails. */
-  bool has_in_fd, has_out_fd;
-  int in_fd, out_fd;
+  /* Descriptors that become its standard input, output and error in place of ours; the Op does not look at them, and closes them
+   * in this process, also when it fails. */
+  bool has_in_fd, has_out_fd, has_err_fd;
+  int in_fd, out_fd, err_fd;
   size_t limit_bytes; /* of each output; 0: PROC_LIMIT_BYTES */
   bool tail;          /* keep only the last limit_bytes of each output, instead of failing with ERR_LIMIT */
   int *accept;        /* exit statuses that are success, ended by -1; any other end is ERR_PROCESS. NULL: not judged */
