@@ -17,6 +17,7 @@ int luaopen_pgsh_pipe(lua_State *L);
 int luaopen_pgsh_psql(lua_State *L);
 int luaopen_pgsh_secret(lua_State *L);
 int luaopen_pgsh_sh(lua_State *L);
+int luaopen_pgsh_ssh_core(lua_State *L);
 int luaopen_pgsh_yaml(lua_State *L);
 
 #endif

@@ -47,7 +47,7 @@ static void part_set_meta(lua_State *L) {
 
 Part *part_new(lua_State *L, const PartClass *cls) {
   size_t own = (sizeof(Part) + 15) & ~(size_t)15;
-  Part *part = lua_newuserdatauv(L, own + cls->size, 1);
+  Part *part = lua_newuserdatauv(L, own + cls->size, 2);
   memset(part, 0, own + cls->size);
   part->cls = cls;
   part->own = (char *)part + own;

@@ -43,7 +43,8 @@ struct Part {
   void *own;
 };
 
-/* A new part on the stack, with one user value. Fill it afterwards: whatever raises, it is freed by the collector. */
+/* A new part on the stack, with two user values: a listener (sh_lines.h), and what the class wants to keep. Fill it afterwards:
+ * whatever raises, it is freed by the collector. */
 Part *part_new(lua_State *L, const PartClass *cls);
 /* The part at index; NULL when it is something else. */
 Part *part_get(lua_State *L, int index);

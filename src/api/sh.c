@@ -229,17 +229,6 @@ static void sh_push_end(lua_State *L, const ProcResult *result) {
   lua_setfield(L, -2, "exit");
 }
 
-static int sh_push_read(lua_State *L, Op *op, int args) {
-  (void)args;
-  const ProcResult *result = proc_result(op);
-  sh_push_end(L, result);
-  lua_pushlstring(L, buf_str(&result->out), result->out.len);
-  lua_setfield(L, -2, "out");
-  lua_pushlstring(L, buf_str(&result->err), result->err.len);
-  lua_setfield(L, -2, "err");
-  return 1;
-}
-
 /* How long the UTF-8 character at text is; 0 when it is not valid (RFC 3629), or a zero byte, which JSON texts here may not hold.
  */
 static size_t sh_utf8_len(const unsigned char *text, size_t left) {
@@ -272,18 +261,30 @@ void sh_push_text(lua_State *L, const char *bytes, size_t size, bool truncated) 
   luaL_pushresult(&out);
 }
 
+void sh_push_result(lua_State *L, const ProcResult *result, bool change) {
+  sh_push_end(L, result);
+  const Buf *texts[] = {&result->out, &result->err};
+  for (int i = 0; i < 2; i++) {
+    if (change)
+      sh_push_text(L, buf_str(texts[i]), texts[i]->len, result->truncated);
+    else
+      lua_pushlstring(L, buf_str(texts[i]), texts[i]->len);
+    lua_setfield(L, -2, i == 0 ? "out" : "err");
+  }
+  if (!result->truncated) return;
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "truncated");
+}
+
+static int sh_push_read(lua_State *L, Op *op, int args) {
+  (void)args;
+  sh_push_result(L, proc_result(op), false);
+  return 1;
+}
+
 static int sh_push_change(lua_State *L, Op *op, int args) {
   (void)args;
-  const ProcResult *result = proc_result(op);
-  sh_push_end(L, result);
-  sh_push_text(L, buf_str(&result->out), result->out.len, result->truncated);
-  lua_setfield(L, -2, "out");
-  sh_push_text(L, buf_str(&result->err), result->err.len, result->truncated);
-  lua_setfield(L, -2, "err");
-  if (result->truncated) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "truncated");
-  }
+  sh_push_result(L, proc_result(op), true);
   return 1;
 }
 

@@ -25,6 +25,8 @@ void sh_args_options(lua_State *L, ShArgs *args, int options, bool change);
 ProcSpec sh_args_spec(const ShArgs *args);
 /* A rendering becomes one line of at most so many bytes, cut at a character. */
 void sh_finish_show(Buf *show, size_t most);
+/* The result table of a command that has ended; of a change as the journal can hold it. */
+void sh_push_result(lua_State *L, const ProcResult *result, bool change);
 /* Bytes as the journal can hold them: what is not UTF-8 becomes the replacement character. truncated: the beginning is cut off.
  */
 void sh_push_text(lua_State *L, const char *bytes, size_t size, bool truncated);

@@ -38,6 +38,7 @@ typedef struct SshOptions {
   int64_t connect_timeout_ms; /* 0: ConnectTimeout of the configuration, else SSH_CONNECT_TIMEOUT_MS */
   /* Ask for a key file's passphrase, once a key and process. NULL: nobody to ask. Returns an armed or settled Op; a reference. */
   SshAnswerOp *(*ask)(void *self, const char *question);
+  void (*secret)(void *self, const char *text); /* told of what was answered; may be NULL */
   void (*notice)(void *self, const char *text); /* for the log; may be NULL */
   void *self;                                   /* outlives the handle */
 } SshOptions;
@@ -92,5 +93,12 @@ SshOp *ssh_exec(Ssh *ssh, SshSpec *spec, int64_t timeout_ms, const char *deadlin
 ssize_t ssh_read(SshOp *op, char *into, size_t room);
 ssize_t ssh_write(SshOp *op, const char *bytes, size_t len);
 void ssh_write_end(SshOp *op); /* the end of its input */
+/* Neither `ready` nor `line` comes any more. */
+void ssh_quiet(SshOp *op);
+/* Who is told `ready` from now on. */
+void ssh_listen(SshOp *op, void (*ready)(void *arg), void *arg);
+
+/* One word, quoted for a POSIX shell. */
+void ssh_quote(Buf *line, const char *word);
 
 #endif

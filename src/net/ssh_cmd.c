@@ -396,6 +396,18 @@ void ssh_write_end(SshOp *op) {
   if (cmd->ssh != NULL) ssh_kick(cmd->ssh, cmd);
 }
 
+void ssh_quiet(SshOp *op) {
+  SshCmd *cmd = (SshCmd *)op;
+  cmd->spec.ready = NULL;
+  cmd->spec.line = NULL;
+}
+
+void ssh_listen(SshOp *op, void (*ready)(void *arg), void *arg) {
+  SshCmd *cmd = (SshCmd *)op;
+  cmd->spec.ready = ready;
+  cmd->spec.ready_arg = arg;
+}
+
 /* ---- the end ---- */
 
 /* The last lines of what it had to say. */

@@ -148,8 +148,6 @@ bool ssh_again(Ssh *ssh, SshCmd *cmd);
 
 /* Compose cmd->line and cmd->word, and what its input begins with. */
 void ssh_wrap(SshCmd *cmd);
-/* One word, quoted for a POSIX shell. */
-void ssh_quote(Buf *line, const char *word);
 /* The command that ends a far process group: TERM, two seconds, KILL. */
 void ssh_wrap_kill(const SshCmd *cmd, Buf *command);
 

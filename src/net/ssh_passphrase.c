@@ -14,7 +14,8 @@ typedef struct Passphrase {
   struct Passphrase *next;
   char *path, *text; /* text: NULL: not known (yet) */
   SshAnswerOp *asking;
-  bool refused; /* asked, and there was no answer: not asked again for those that wait */
+  SshOptions options; /* of who asks: only its functions */
+  bool refused;       /* asked, and there was no answer: not asked again for those that wait */
   Waiter *waiters;
 } Passphrase;
 
@@ -40,9 +41,10 @@ static void on_answered(Op *op, void *arg) {
   Passphrase *one = arg;
   SshAnswerOp *asked = one->asking;
   one->asking = NULL;
-  if (op->err.code == ERR_NONE && asked->answer != NULL)
+  if (op->err.code == ERR_NONE && asked->answer != NULL) {
     one->text = mem_strdup(asked->answer);
-  else
+    if (one->options.secret != NULL) one->options.secret(one->options.self, one->text);
+  } else
     one->refused = true;
   passphrase_wipe(&asked->answer);
   Waiter *waiters = one->waiters;
@@ -69,6 +71,7 @@ int ssh_passphrase_get(const SshOptions *options, const char *path, const char *
   if (one->asking == NULL) {
     Buf question = {0};
     buf_printf(&question, "Passphrase of the key %s", path);
+    one->options = *options;
     one->asking = options->ask(options->self, buf_str(&question));
     buf_fini(&question);
     if (one->asking == NULL) return -1;

@@ -5,6 +5,7 @@
 
 #include "loop/proc.h"
 #include "net/pg.h"
+#include "net/ssh.h"
 #include "stream/stage.h"
 
 /* ---- a child process (end_proc.c) ---- */
@@ -17,13 +18,20 @@ typedef struct EndLines {
   void *arg;
 } EndLines;
 
+void end_lines_done(Stage *stage); /* of any stage that was made with EndLines */
+
 /* Source: the standard output. It ended well when the child did, as spec->accept judges. Takes over what spec owns; input, limits
  * and accept as proc.h says; `out_fd` is the stage's. */
 Stage *end_proc_output(ProcSpec spec, EndLines lines);
 /* Sink: the standard input. A child that ends before it has read everything is a failure. A stop ends it before it could see the
  * end of its input. */
 Stage *end_proc_input(ProcSpec spec, EndLines lines);
-void end_lines_done(Stage *stage);
+
+/* ---- a command on another host (end_ssh.c): as above ---- */
+
+/* `ssh` may be closed once the pipe runs: the stage then fails. NULL: it is closed already. */
+Stage *end_ssh_output(Ssh *ssh, SshSpec spec, EndLines lines);
+Stage *end_ssh_input(Ssh *ssh, SshSpec spec, EndLines lines);
 
 /* ---- a file (end_file.c) ---- */
 

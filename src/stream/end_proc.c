@@ -159,7 +159,7 @@ static void end_settle(ProcEnd *end) {
   }
 }
 
-void end_lines_done(Stage *stage) { end_settle((ProcEnd *)stage); }
+static void end_lines_over(Stage *stage) { end_settle((ProcEnd *)stage); }
 
 static void end_drop_timer(ProcEnd *end) {
   if (end->timer == NULL) return;
@@ -288,13 +288,14 @@ static void on_ready(void *arg, int events) {
 }
 
 static const StageClass output_class = {
-    .kind = "output", .open = end_open, .pull = output_pull, .stop = end_stop, .free = end_free};
+    .kind = "output", .open = end_open, .pull = output_pull, .stop = end_stop, .lines_done = end_lines_over, .free = end_free};
 static const StageClass input_class = {.kind = "input",
                                        .open = end_open,
                                        .put = input_put,
                                        .finish = input_finish,
                                        .stop = end_stop,
                                        .leaves = true,
+                                       .lines_done = end_lines_over,
                                        .free = end_free};
 
 Stage *end_proc_output(ProcSpec spec, EndLines lines) { return &end_new(&output_class, spec, lines, false)->stage; }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "stream/end.h"
 
 void stage_init(Stage *stage, const StageClass *cls, const char *name) {
   stage->cls = cls;
@@ -27,3 +28,7 @@ void stage_free(Stage *stage) {
 }
 
 const char *stage_name(const Stage *stage) { return stage->name != NULL ? stage->name : stage->cls->kind; }
+
+void end_lines_done(Stage *stage) {
+  if (stage->cls->lines_done != NULL) stage->cls->lines_done(stage);
+}

@@ -78,8 +78,9 @@ typedef struct StageClass {
   void *(*worker_new)(Stage *stage); /* memory that a parallel job needs and that is worth keeping; NULL when out of memory */
   void (*worker_free)(void *worker);
 
-  void (*tick)(Stage *stage); /* twice a second while the pipe runs; may be NULL */
-  void (*free)(Stage *stage); /* the structure and what it owns. Nothing is open any more. NULL: free(stage) */
+  void (*lines_done)(Stage *stage); /* made with EndLines (end.h): the reader has had every line. Else NULL */
+  void (*tick)(Stage *stage);       /* twice a second while the pipe runs; may be NULL */
+  void (*free)(Stage *stage);       /* the structure and what it owns. Nothing is open any more. NULL: free(stage) */
 } StageClass;
 
 struct Stage {

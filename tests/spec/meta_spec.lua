@@ -1,7 +1,7 @@
 -- The reference (lua/meta) and the code say the same: what a module has is documented, what is documented is there.
 local host = require "pgsh.host"
 
-local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pipe", "postgres", "psql", "secret", "sh", "yaml", "host" }
+local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pipe", "postgres", "psql", "secret", "sh", "ssh", "yaml", "host" }
 
 local function text_of(name)
   return assert(host.embedded("meta/" .. name .. ".lua"), "no reference of " .. name)
@@ -33,7 +33,7 @@ describe("the reference", function()
     end)
   end
 
-  for metatable, name in pairs { ["pgsh.Psql"] = "psql", ["pgsh.Http"] = "http", ["pgsh.Task"] = "host" } do
+  for metatable, name in pairs { ["pgsh.Psql"] = "psql", ["pgsh.Http"] = "http", ["pgsh.Ssh"] = "ssh", ["pgsh.Task"] = "host" } do
     it("of " .. metatable .. " names every method", function()
       local _ = require("pgsh." .. name)
       local methods = assert(debug.getregistry()[metatable], metatable).__index
