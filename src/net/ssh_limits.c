@@ -44,23 +44,26 @@ static bool limits_row_applies(const SshConfig *config, const LimitsRow *row) {
 
 /* ---- key files ---- */
 
-static bool limits_has(const char *bytes, size_t len, const char *word) { return memmem(bytes, len, word, strlen(word)) != NULL; }
+static bool limits_has(const Buf *bytes, const char *word) {
+  return memmem(buf_str(bytes), bytes->len, word, strlen(word)) != NULL;
+}
 
 /* The name of an sk key's type stands in its file: in the open in FILE.pub, in base64 in FILE itself. */
 static bool limits_text_is_sk(const char *text, size_t len) {
   static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
-  if (len < sizeof begin || strncmp(text, begin, sizeof begin - 1) != 0) return strncmp(text, "sk-", 3) == 0;
-  unsigned char *bytes = mem_alloc(len);
+  size_t skip = sizeof begin - 1;
+  if (len <= skip || len - skip > LIMITS_KEY_FILE || strncmp(text, begin, skip) != 0) return strncmp(text, "sk-", 3) == 0;
+  Buf bytes = {0};
   EVP_ENCODE_CTX *decode = EVP_ENCODE_CTX_new();
   int got = 0;
-  size_t body = len - (sizeof begin - 1) < LIMITS_KEY_FILE ? len - (sizeof begin - 1) : LIMITS_KEY_FILE;
   EVP_DecodeInit(decode);
-  EVP_DecodeUpdate(decode, bytes, &got, (const unsigned char *)text + sizeof begin - 1,
-                   (int)body); /* what came before an error counts */
-  bool is_sk = got > 0 && (limits_has((char *)bytes, (size_t)got, "sk-ssh-ed25519@openssh.com") ||
-                           limits_has((char *)bytes, (size_t)got, "sk-ecdsa-sha2-nistp256@openssh.com"));
+  EVP_DecodeUpdate(decode, (unsigned char *)buf_reserve(&bytes, len), &got, (const unsigned char *)text + skip,
+                   (int)(len - skip)); /* what came before an error counts */
+  bytes.len = got > 0 ? (size_t)got : 0;
+  bool is_sk = limits_has(&bytes, "sk-ssh-ed25519@openssh.com") || limits_has(&bytes, "sk-ecdsa-sha2-nistp256@openssh.com");
   EVP_ENCODE_CTX_free(decode);
-  free(bytes);
+  explicit_bzero(bytes.data, bytes.len);
+  buf_fini(&bytes);
   return is_sk;
 }
 

@@ -23,6 +23,7 @@
 static void openssh_free(SshSession *session) {
   if (!session->closing || session->master != NULL || session->muxes != NULL || !session->timer_closed) return;
   err_fini(&session->why);
+  if (session->dir != NULL) rmdir(session->dir); /* gone already, but for a command that began just then */
   free(session->dir);
   free(session->path);
   free(session);
@@ -66,7 +67,7 @@ void ssh_openssh_idle(SshSession *session) {
 void ssh_openssh_end_session(SshSession *session, const Err *why) {
   if (session->closing || session->is_down) return;
   openssh_let_go(session);
-  if (session->why.code == ERR_NONE && (session->is_users || session->master == NULL)) err_copy(&session->why, why);
+  if (session->why.code == ERR_NONE) err_copy(&session->why, why);
   openssh_tell_down(session);
 }
 

@@ -151,7 +151,7 @@ void ssh_openssh_client_argv(const SshSession *session, const char *line, const 
   proc_list_add(argv, log);
   argv_socket(session, argv);
   argv_option(argv, "ControlMaster=no");
-  argv_option(argv, "ProxyCommand=exit 1"); /* without its master it would connect by itself */
+  argv_option(argv, "ProxyCommand=false"); /* without its master it would connect by itself */
   argv_option(argv, "BatchMode=yes");
   argv_option(argv, "LogLevel=DEBUG3");
   const char *agent = ssh_config_get(config, "forwardagent");
@@ -160,8 +160,8 @@ void ssh_openssh_client_argv(const SshSession *session, const char *line, const 
     if (strncmp(*all, "setenv ", 7) == 0) argv_option(argv, "SetEnv=\"%s\"", *all + 7);
   proc_list_add(argv, "--");
   proc_list_add(argv, config->original);
-  /* ssh does not tell of a signal that ended a command over a master: a shell stays, and its status is 128 and the signal. What that
-   * shell has to say of it goes nowhere. */
+  /* ssh does not tell of a signal that ended a command over a master: a shell stays, and its status is 128 and the signal. What
+   * that shell has to say of it goes nowhere. */
   buf_add_str(&command, "exec /bin/sh -c 'exec 3>&2 2>/dev/null; (eval \"$1\") 2>&3 3>&-; exit $?' sh ");
   ssh_quote(&command, line);
   proc_list_add(argv, buf_str(&command));

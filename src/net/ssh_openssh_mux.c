@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "net/ssh_openssh.h"
 
 #define MUX_PIECE ((size_t)64 << 10)
@@ -24,8 +23,9 @@ struct OpensshMux {
   SshSession *session; /* NULL: it has left */
   SshCmd *cmd;         /* NULL: dropped, or told its end */
   OpensshMux *next;
-  Op *proc; /* NULL: not started, or ended */
-  char *log;
+  Op *proc;   /* NULL: not started, or ended */
+  char *log;  /* what its ssh has to say: a file's name, and the file, which may be gone from its directory before we look */
+  int log_fd; /* -1: not open */
   uv_pipe_t pipes[3]; /* its standard input, output and error: our ends */
   uv_timer_t timer;   /* after its end: how long we wait for the ends of its outputs */
   uv_write_t write;
@@ -72,6 +72,7 @@ static void mux_leave(OpensshMux *mux) {
   if (mux->started) {
     session->running--;
     unlink(mux->log);
+    if (mux->log_fd >= 0) close(mux->log_fd);
   }
   for (int i = 0; i < 3; i++)
     mux_close(&mux->pipes[i]);
@@ -108,12 +109,28 @@ void ssh_openssh_lose_waiting(SshSession *session) {
 
 /* ---- its end ---- */
 
+static void mux_read_log(const OpensshMux *mux, Buf *log) {
+  ssize_t len;
+  while (log->len < MUX_LOG_BYTES && (len = pread(mux->log_fd, buf_reserve(log, MUX_PIECE), MUX_PIECE, (off_t)log->len)) > 0)
+    log->len += (size_t)len;
+  buf_reserve(log, 1)[0] = '\0';
+}
+
+/* An ssh that wrote nothing could not open its log: the master, and the directory, had just gone. */
 static OpensshEnd mux_judge(const OpensshMux *mux) {
-  if (mux->signal == 0 && mux->exit_code != MUX_FAILED) return OPENSSH_EXITED;
   Buf log = {0};
-  OpensshEnd end = file_read(mux->log, MUX_LOG_BYTES, &log, NULL) ? ssh_openssh_end(buf_str(&log)) : OPENSSH_LOST;
+  mux_read_log(mux, &log);
+  OpensshEnd end = log.len == 0 && mux->signal == 0                   ? OPENSSH_NOTHING
+                   : mux->signal == 0 && mux->exit_code != MUX_FAILED ? OPENSSH_EXITED
+                                                                      : ssh_openssh_end(buf_str(&log));
   buf_fini(&log);
   return end == OPENSSH_EXITED && mux->signal != 0 ? OPENSSH_LOST : end;
+}
+
+/* Nothing has begun: what was said came from here. */
+static void mux_unsay(SshCmd *cmd) {
+  cmd->pub.op.sent = false;
+  if (!cmd->said_hello) buf_clear(&cmd->head);
 }
 
 static OpensshMux *mux_add(SshSession *session, SshCmd *cmd, bool first) {
@@ -157,7 +174,7 @@ static void mux_lost(OpensshMux *mux, bool is_session, const char *text) {
 static void mux_settle(OpensshMux *mux) {
   OpensshEnd end = mux_judge(mux);
   int exit_code = mux->exit_code;
-  if (end == OPENSSH_REFUSED || end == OPENSSH_NOTHING) mux->cmd->pub.op.sent = false;
+  if (end == OPENSSH_REFUSED || end == OPENSSH_NOTHING) mux_unsay(mux->cmd);
   if (end == OPENSSH_REFUSED) {
     mux_refused(mux);
   } else if (end == OPENSSH_EXITED) {
@@ -331,7 +348,8 @@ static void mux_start(OpensshMux *mux) {
   session->running++;
   uv_timer_init(loop_uv(session->how.loop), &mux->timer);
   mux_opened(mux, &mux->timer);
-  if (!mux_open_pipes(mux, &spec)) {
+  mux->log_fd = open(mux->log, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (mux->log_fd < 0 || !mux_open_pipes(mux, &spec)) {
     err_set_errno(&err, ERR_SPAWN, errno, "cannot start ssh");
     mux_start_failed(mux, &err);
     return;
