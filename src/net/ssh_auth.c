@@ -237,7 +237,6 @@ static void auth_refused(SshAuth *auth, int rc) {
 /* A passphrase is wanted. 0: somebody is being asked. */
 static int auth_ask(SshAuth *auth) {
   const char *text = NULL;
-  ssh_passphrase_leave(auth); /* a former question's place */
   int rc = ssh_passphrase_get(auth->session->how.options, auth->file->path, &text, on_ready, auth);
   if (rc == 0) {
     if (!auth->asked) ssh_session_more_time(auth->session, AUTH_ASK_MS);

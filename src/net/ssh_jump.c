@@ -43,7 +43,7 @@ static void jump_open(SshJump *jump) {
   const SshOpen *how = &jump->inner->how;
   bool unable = jump->config.proxy_command != NULL || jump->config.pkcs11_provider != NULL ||
                 (jump->config.unsupported != NULL && jump->config.unsupported[0] != NULL);
-  if (unable) {
+  if (unable && how->options->transport != SSH_LIB) {
     Err err = {0};
     err_set(&err, ERR_SSH_CONNECT, "it needs what the library cannot do");
     jump_failed(jump, SSH_DOWN_CANNOT, &err);

@@ -77,6 +77,8 @@ int ssh_passphrase_get(const SshOptions *options, const char *path, const char *
     if (one->asking == NULL) return -1;
     op_on_settled(&one->asking->op, on_answered, one);
   }
+  for (Waiter *waiter = one->waiters; waiter != NULL; waiter = waiter->next)
+    if (waiter->arg == arg) return 0;
   Waiter *waiter = mem_alloc(sizeof *waiter);
   *waiter = (Waiter){one->waiters, ready, arg};
   one->waiters = waiter;

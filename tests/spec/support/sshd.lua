@@ -71,10 +71,12 @@ end
 
 function Server:key(name)
   local kind, how = name:match "^(%w+)%-?(%w*)$"
-  local path = self.dir .. "/id_" .. name
+  -- id_X-cert.pub would be taken for the certificate of id_X.
+  local base = "id_" .. name:gsub("^(%w+)%-cert$", "certified_%1")
+  local path = self.dir .. "/" .. base
   if read_file(path) ~= "" then return path end
   if name == "stranger" then return keygen(self.dir, "id_stranger", "ed25519") end
-  keygen(self.dir, "id_" .. name, kind, how == "encrypted" and sshd.passphrase or nil)
+  keygen(self.dir, base, kind, how == "encrypted" and sshd.passphrase or nil)
   if how == "cert" then
     must(("ssh-keygen -q -s %s/user_ca -I test -n %s %s.pub"):format(self.dir, quote(self.user), quote(path)))
   else

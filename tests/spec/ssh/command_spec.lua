@@ -1,0 +1,209 @@
+-- ssh: commands over one session: outputs, input, limits, environment, sudo, quoting, many at once, following.
+local ssh, host, secret, sh = require "pgsh.ssh", require "pgsh.host", require "pgsh.secret", require "pgsh.sh"
+local sshd = require "tests.spec.support.sshd"
+
+local TOKEN = "shh-9876543210-fedcba"
+
+local function failure(f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok, "it did not fail")
+  return err
+end
+
+local function has(text, part)
+  assert.is_truthy(tostring(text):find(part, 1, true), ("'%s' is not in:\n%s"):format(part, text))
+end
+
+local unique = 0
+local function mark() -- a number of seconds nobody else sleeps
+  unique = unique + 1
+  return ("%d.%03d"):format(30000 + host.pid % 10000, unique)
+end
+
+local function alive(text)
+  return sh.read("ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -E -- '^[^ ]+ +(/bin/)?sleep " .. text .. "'", { ok = { 0, 1 } }).out ~= ""
+end
+
+local function wait_until(f, seconds)
+  for _ = 1, (seconds or 5) * 20 do
+    if f() then return true end
+    host.sleep(0.05)
+  end
+  return false
+end
+
+for _, transport in ipairs { "lib", "openssh" } do
+  describe("ssh by " .. transport, function()
+    local server, far
+    setup(function()
+      server = sshd.start {}
+      far = ssh { host = "h1", config = server.config, transport = transport }
+    end)
+    teardown(function()
+      far:close()
+      server:remove()
+    end)
+
+    it("runs lists and texts, both outputs apart, byte for byte", function()
+      assert.same({ exit = 0, out = "a b $HOME 'c' \n", err = "" }, far:read { "echo", "a b", "$HOME", "'c'", "" })
+      local result = far:read [[printf 'a\0\377'; printf 'e\n\0' >&2]]
+      assert.equal("a\0\255", result.out)
+      assert.equal("e\n\0", result.err)
+      has(far:where(), "(" .. transport .. ")")
+    end)
+
+    it("passes odd arguments on as they are", function()
+      for _, word in ipairs { "", " ", "'", '"', "\\", "$(id)", "`id`", "a\nb", "-n", "*", "~", "!", "\t", "ü€", "\1\127\255", "%s", "#", "&& x", "\\n" } do
+        assert.equal("<" .. word .. ">", far:read({ "printf", "<%s>", word }).out)
+      end
+      local many = {}
+      for i = 1, 500 do many[i] = "word " .. i end
+      assert.equal("word 500", far:read({ "sh", "-c", "shift 499; printf %s \"$1\"", "sh", table.unpack(many) }).out)
+      local long = ("x"):rep(100000)
+      assert.equal(long, far:read({ "printf", "%s", long }).out)
+    end)
+
+    it("tells exit statuses and signals", function()
+      assert.equal(7, far:read("exit 7", { ok = { 7 } }).exit)
+      local err = failure(far.read, far, "echo no >&2; exit 9")
+      assert.equal("process", err.kind)
+      assert.equal(9, err.exit)
+      assert.equal("no", err.detail)
+      err = failure(far.run, far, { "sh", "-c", "kill -9 $$" })
+      assert.equal("process", err.kind)
+      err = failure(far.read, far, { "no-such-program" })
+      assert.equal(127, err.exit)
+    end)
+
+    it("gives input of megabytes, and takes it back", function()
+      local text = {}
+      for i = 1, 200000 do text[i] = ("%07d abcdefghijklmnop\n"):format(i) end
+      text = table.concat(text)
+      assert.equal(text, far:read({ "cat" }, { input = text }).out)
+      assert.equal("", far:read({ "cat" }, { input = "" }).out)
+      assert.equal("", far:read({ "cat" }).out)
+      assert.equal(0, far:read({ "true" }, { input = text }).exit)
+    end)
+
+    it("keeps limits", function()
+      local err = failure(far.read, far, "head -c 3000000 /dev/zero; sleep " .. mark(), { limit = "1M" })
+      assert.equal("limit", err.kind)
+      local result = far:run "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"
+      assert.is_true(result.truncated)
+      assert.matches("line 19999\n$", result.out)
+      assert.equal(65536, #result.out)
+    end)
+
+    it("gives an environment, secrets too, and no argument tells them", function()
+      local out = far:read("echo \"$A-$B-$C-${PGSH_SSHD:-none}\"; cat; ps -eo args", {
+        env = { A = "1 '\n2", B = secret(TOKEN), C = "\\$x", PGSH_SSHD = false }, input = "input " .. "x" }).out
+      has(out, "1 '\n2-" .. TOKEN .. "-\\$x-none\ninput x")
+      local _, count = out:gsub(TOKEN:gsub("%p", "%%%0"), "")
+      assert.equal(1, count)
+      local err = failure(far.read, far, { "echo", secret(TOKEN) })
+      assert.equal("usage", err.kind)
+      assert.equal("usage", failure(far.read, far, { "true" }, { env = { ["a b"] = "1" } }).kind)
+    end)
+
+    it("begins in a directory", function()
+      assert.equal("/usr/share\n", far:read({ "pwd" }, { cwd = "/usr/share" }).out)
+      local err = failure(far.read, far, { "pwd" }, { cwd = "/no/such/place" })
+      assert.equal("spawn", err.code)
+      has(err.detail, "/no/such/place")
+    end)
+
+    it("runs fifty at once over one connection", function()
+      local tasks = {}
+      for i = 1, 50 do
+        tasks[i] = host.spawn("one", function() return far:read("sleep 0.2; echo " .. i).out end)
+      end
+      for i = 1, 50 do assert.equal(i .. "\n", tasks[i]:join()) end
+    end)
+
+    it("stops the far process group at a deadline", function()
+      local seconds = mark()
+      local started = host.mono()
+      local err = failure(far.run, far, "sleep " .. seconds .. " & sleep " .. seconds, { timeout = 0.5 })
+      assert.is_true(err.kind == "timeout" or err.kind == "unknown", tostring(err))
+      assert.is_true(wait_until(function() return not alive(seconds) end, 3))
+      assert.is_true(host.mono() - started < 5000)
+      assert.equal("ok\n", far:read({ "echo", "ok" }).out) -- the line goes on
+    end)
+
+    it("kills what ignores TERM", function()
+      local seconds = mark()
+      local err = failure(far.read, far, { "sh", "-c", "trap '' TERM; sleep " .. seconds }, { timeout = 0.5 })
+      assert.equal("timeout", err.kind)
+      assert.is_true(wait_until(function() return not alive(seconds) end, 4))
+    end)
+
+    it("stops it when its task is cancelled", function()
+      local seconds = mark()
+      local task = host.spawn("one", function() far:read { "sleep", seconds } end)
+      assert.is_true(wait_until(function() return alive(seconds) end))
+      task:cancel()
+      assert.equal("cancelled", failure(task.join, task).kind)
+      assert.is_true(wait_until(function() return not alive(seconds) end, 3))
+    end)
+
+    it("follows a command line by line", function()
+      local seen = {}
+      far:follow("for i in 1 2 3; do echo line $i; sleep 0.1; done; printf end", function(line)
+        seen[#seen + 1] = line
+        host.sleep(0.01)
+      end)
+      assert.same({ "line 1", "line 2", "line 3", "end" }, seen)
+      local seconds = mark()
+      local count = 0
+      far:follow("yes; exec sleep " .. seconds, function()
+        count = count + 1
+        return count < 1000
+      end)
+      assert.equal(1000, count)
+      assert.is_true(wait_until(function() return sh.read("pgrep -x yes", { ok = { 0, 1 } }).out == "" end, 4))
+      local err = failure(far.follow, far, "echo one; echo bad >&2; exit 3", function() end)
+      assert.equal(3, err.exit)
+      has(err.detail, "bad")
+      err = failure(far.follow, far, "echo one; sleep " .. seconds, function() error("mine", 0) end)
+      has(err, "mine")
+      assert.is_true(wait_until(function() return not alive(seconds) end, 4))
+      assert.is_true(wait_until(function() return #server:processes() == 0 end, 5))
+    end)
+
+    it("is closed once, and what runs then fails", function()
+      local h = ssh { host = "h1", config = server.config, transport = transport }
+      assert.equal("ssh h1", tostring(h))
+      local task = host.spawn("one", function() h:run { "sleep", "20" } end)
+      assert.is_true(wait_until(function() return h:where() ~= "h1" end))
+      host.sleep(0.2)
+      h:close()
+      h:close()
+      local err = failure(task.join, task)
+      assert.equal("unknown", err.kind)
+      assert.equal("closed", failure(h.read, h, { "true" }).code)
+      assert.equal("ssh h1 (closed)", tostring(h))
+      sh.run("pkill -x -f 'sleep 20'", { ok = { 0, 1 } })
+    end)
+
+    it("gives each of many hosts a result or an error of its own", function()
+      server:alias("nowhere", { Port = 1 })
+      local results, errors = ssh.each({ "h1", "nowhere" }, function(h, name) return name .. h:read({ "echo", "x" }).out end,
+        { config = server.config, transport = transport, at_once = 2 })
+      assert.same({ h1 = "h1x\n" }, results)
+      assert.equal("ssh_connect", errors.nowhere.code)
+    end)
+
+    if os.execute "sudo -n true >/dev/null 2>&1" then
+      it("becomes another user by sudo", function()
+        assert.equal("nobody\n", far:read({ "id", "-un" }, { become = "nobody" }).out)
+        local out = far:read("echo $A; cat", { become = "nobody", env = { A = secret(TOKEN) }, input = "in" }).out
+        assert.equal(TOKEN .. "\nin", out)
+        out = far:read("echo $A; cat", { become = { "nobody", password = "not asked for" }, env = { A = "1" }, input = "in" }).out
+        assert.equal("1\nin", out)
+        local seconds = mark()
+        failure(far.read, far, { "sleep", seconds }, { become = "nobody", timeout = 0.5 })
+        assert.is_true(wait_until(function() return not alive(seconds) end, 4))
+      end)
+    end
+  end)
+end
