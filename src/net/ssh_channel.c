@@ -298,6 +298,7 @@ static int channel_forward(SshSession *session, SshChannel *channel, Err *err) {
     ssh_wire_came(inner, (size_t)n);
     moved = 1;
   }
+  inner->full = inner->in.bytes.len - inner->in.at >= SSH_WIRE_BYTES;
   if (!inner->ended && libssh2_channel_eof(channel->lib) == 1) {
     inner->ended = true;
     moved = 1;

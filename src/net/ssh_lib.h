@@ -38,6 +38,7 @@ typedef struct SshWire {
   FdWatch *watch;
   SshSession *outer; /* of a session inside another one's channel, which moves the bytes; NULL: a socket */
   SshFlow in, out;
+  bool full;  /* the outer session waits until some of `in` was read */
   bool ended; /* no more comes in */
   bool dead;  /* we gave up: nothing goes out */
   int errnum;

@@ -90,7 +90,8 @@ bool ssh_wire_fill(SshWire *wire) {
 
 bool ssh_wire_flush(SshWire *wire) {
   bool moved = false;
-  if (wire->outer != NULL && flow_left(&wire->out) > 0) {
+  bool room = wire->full && flow_left(&wire->in) < SSH_WIRE_BYTES;
+  if (wire->outer != NULL && (room || flow_left(&wire->out) > 0)) {
     ssh_session_pump_soon(wire->outer);
     return false;
   }
