@@ -1,0 +1,149 @@
+-- ssh: streams: far commands as the ends of pipes, upload, download.
+local ssh, host, sh = require "pgsh.ssh", require "pgsh.host", require "pgsh.sh"
+local pipe, hash, file, gzip = require "pgsh.pipe", require "pgsh.hash", require "pgsh.file", require "pgsh.gzip"
+local sshd = require "tests.spec.support.sshd"
+local run = require "tests.spec.support.run"
+
+local function failure(f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok, "it did not fail")
+  return err
+end
+
+local function has(text, part)
+  assert.is_truthy(tostring(text):find(part, 1, true), ("'%s' is not in:\n%s"):format(part, text))
+end
+
+local function wait_until(f, seconds)
+  for _ = 1, (seconds or 5) * 20 do
+    if f() then return true end
+    host.sleep(0.05)
+  end
+  return false
+end
+
+for _, transport in ipairs { "lib", "openssh" } do
+  describe("ssh streams by " .. transport, function()
+    local server, far, dir
+    setup(function()
+      server = sshd.start {}
+      far = ssh { host = "h1", config = server.config, transport = transport }
+      dir = server.dir .. "/files"
+      sh.run { "mkdir", dir }
+      sh.run("head -c 20000000 /dev/urandom >" .. dir .. "/big")
+    end)
+    teardown(function()
+      far:close()
+      server:remove()
+    end)
+    local function path(name) return dir .. "/" .. name end
+    local function names() return sh.read { "ls", "-A", dir }.out end
+
+    it("a far output into a file", function()
+      local digest = hash.file(path "big")
+      local result = pipe { far:output { "cat", path "big" }, hash "sha256", file.writer(path "copy") }
+      assert.equal(20000000, result.bytes)
+      assert.equal(digest, result.digest.sha256)
+      assert.equal(digest, hash.file(path "copy"))
+    end)
+
+    it("a file into a far command", function()
+      local digest = hash.file(path "big")
+      local result = pipe { file.reader(path "big"), gzip {}, far:input "gunzip | sha256sum" }
+      has(result.text.stdout, digest)
+    end)
+
+    it("from far to far", function()
+      local result = pipe { far:output { "cat", path "big" }, far:input { "wc", "-c" } }
+      assert.equal("20000000", result.text.stdout:match "%d+")
+    end)
+
+    it("with back-pressure", function()
+      local result = pipe { far:output "yes | head -c 8000000", far:input "sleep 0.5; cat | wc -c" }
+      assert.equal("8000000", result.text.stdout:match "%d+")
+    end)
+
+    it("fails with the far command, and leaves nothing half", function()
+      local err = failure(pipe, { far:output "echo half; echo bad >&2; exit 3", file.writer(path "half") })
+      assert.equal("process", err.kind)
+      assert.equal(3, err.exit)
+      has(err.detail, "bad")
+      assert.is_nil(names():find "half")
+      err = failure(pipe, { file.reader(path "big"), far:input "cat >/dev/null; exit 4" })
+      assert.equal(4, err.exit)
+    end)
+
+    it("fails when not everything was read", function()
+      local err = failure(pipe, { file.reader(path "big"), far:input "head -c 10 >/dev/null" })
+      has(err.message, "before it had read everything")
+      err = failure(pipe, { "a few bytes", far:input "true" })
+      has(err.message, "before it had read everything")
+      pipe { "a few bytes", far:input "cat >/dev/null" }
+    end)
+
+    it("ends a sink before it could see the end of its input", function()
+      local err = failure(pipe, { sh.output "head -c 100000 /dev/zero; exit 5", far:input("cat >/dev/null; echo seen >" .. path "seen") })
+      assert.is_true(err.kind == "unknown" or err.exit == 5, tostring(err))
+      assert.is_true(wait_until(function() return #server:processes() == 0 end))
+      assert.is_nil(names():find "seen")
+    end)
+
+    it("is stopped by its deadline, far processes too", function()
+      local err = failure(pipe, { far:output "echo x; sleep 321", timeout = 0.5 })
+      assert.equal("timeout", err.kind)
+      assert.is_true(wait_until(function() return #server:processes() == 0 end))
+    end)
+
+    it("hears standard error", function()
+      local heard = {}
+      pipe { far:output("echo out; echo one >&2; echo two >&2", { stderr = function(line) heard[#heard + 1] = line end }) }
+      assert.same({ "one", "two" }, heard)
+      local err = failure(pipe, { far:output("echo one >&2; sleep 20", { stderr = function() error("mine", 0) end }) })
+      has(err, "mine")
+    end)
+
+    it("loses the link: unknown for a sink, nothing half for a source", function()
+      local task = host.spawn("one", function() return pipe { sh.output "echo x; sleep 20", far:input "cat >/dev/null" } end)
+      assert.is_true(wait_until(function() return #server:processes() > 0 end))
+      host.sleep(0.2)
+      server:kill_sessions()
+      assert.equal("unknown", failure(task.join, task).kind)
+      task = host.spawn("two", function() return pipe { far:output "echo x; sleep 20", file.writer(path "lost") } end)
+      assert.is_true(wait_until(function() return #server:processes() > 0 end))
+      host.sleep(0.2)
+      server:kill_sessions()
+      assert.is_truthy(failure(task.join, task))
+      assert.is_nil(names():find "lost")
+      sh.run("pkill -x -f 'sleep 20'", { ok = { 0, 1 } })
+    end)
+
+    it("uploads and downloads files", function()
+      local digest = hash.file(path "big")
+      local odd = path "an odd 'name' $x"
+      local up = far:upload(path "big", odd, { mode = tonumber("640", 8) })
+      assert.equal(digest, up.sha256)
+      assert.equal(20000000, up.bytes)
+      assert.equal(digest, hash.file(odd))
+      assert.equal("640", sh.read { "stat", "-c", "%a", odd }.out:match "%d+")
+      local down = far:download(odd, path "down", { mode = tonumber("600", 8) })
+      assert.equal(digest, down.sha256)
+      assert.equal(run.read_file(path "big"), run.read_file(path "down"))
+      assert.is_nil(names():find("pgsh%-"))
+      assert.is_truthy(failure(far.upload, far, path "big", path "no/where"))
+      assert.is_truthy(failure(far.download, far, path "missing", path "x"))
+      assert.is_truthy(failure(far.upload, far, path "missing", path "x"))
+      assert.is_nil(("\n" .. names()):find "\nx\n")
+    end)
+
+    it("takes an upload back that is stopped", function()
+      local task = host.spawn("one", function()
+        return pipe { sh.output "cat /dev/zero", far:input(("t=%s; trap 'rm -f $t' EXIT; trap 'exit 143' TERM; cat >$t; mv $t %s")
+          :format(path "up.tmp", path "up")) }
+      end)
+      assert.is_true(wait_until(function() return names():find "up.tmp" end))
+      task:cancel()
+      assert.is_truthy(failure(task.join, task))
+      assert.is_true(wait_until(function() return not names():find "up" end))
+    end)
+  end)
+end
