@@ -1,0 +1,239 @@
+-- The compatible transport: the user's own ssh with a master of ours. Everything against real servers.
+local host, ssh = require "pgsh.host", require "pgsh.ssh"
+local runner = require "tests.spec.support.run"
+local sshd = require "tests.spec.support.sshd"
+local postgres = require "tests.spec.support.postgres"
+local run, must = postgres.run, postgres.must
+local server
+
+local function open(name, options)
+  local all = { host = name, config = server.config, transport = "openssh" }
+  for key, value in pairs(options or {}) do all[key] = value end
+  return ssh(all)
+end
+
+local function failure(f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok, "it did not fail")
+  return err
+end
+
+-- The error of one read of a host.
+local function refused(name, options)
+  local handle <close> = open(name, options)
+  return failure(handle.read, handle, "echo never")
+end
+
+local function says(name, command, options)
+  local handle <close> = open(name, options)
+  return (handle:read(command).out:gsub("\n$", ""))
+end
+
+local function has(text, part) assert.is_truthy(tostring(text):find(part, 1, true), ("%q is not in %s"):format(part, tostring(text))) end
+
+local function until_true(what, f)
+  for _ = 1, 250 do
+    if f() then return end
+    host.sleep(0.02)
+  end
+  error("waited in vain: " .. what)
+end
+
+-- Directories of masters of this user, which must be gone when their handle is.
+local function places() return select(2, run "ls -d /tmp/pgsh-ssh.* 2>/dev/null | sort") end
+
+describe("ssh through OpenSSH's own", function()
+  setup(function() server = sshd.start { daemons = 3 } end)
+  before_each(function() server:known_hosts "plain" end)
+  teardown(function() server:remove() end)
+
+  describe("logs in with", function()
+    for _, kind in ipairs { "ecdsa", "rsa", "ed25519-cert", "rsa-cert" } do
+      it("a key of the kind " .. kind, function()
+        server:alias("keyed", { Port = server.port, IdentityFile = server:key(kind) })
+        assert.equal("in", says("keyed", "echo in"))
+      end)
+    end
+    it("an agent", function()
+      local agent = server:agent { "ed25519-encrypted" }
+      server:alias("agent", { Port = server.port, IdentityAgent = agent, IdentitiesOnly = "no", IdentityFile = "none" })
+      assert.equal("in", says("agent", "echo in"))
+      server:agent_stop()
+      assert.equal("ssh_connect", refused("agent").code)
+    end)
+    it("a key file with tokens in its name", function()
+      must(("cp %s %s/id_%s_22"):format(server:key "ed25519", server.dir, server.user))
+      server:alias("tokens", { Port = server.port, IdentityFile = server.dir .. "/id_%r_%%d", UserKnownHostsFile = "${KH}" })
+      server:alias("tokens", { Port = server.port, IdentityFile = server.dir .. "/id_%r_22" })
+      assert.equal("in", says("tokens", "echo in"))
+    end)
+    it("nothing that would have to be asked for", function()
+      server:alias("asks", { Port = server.port, IdentityFile = server:key "ed25519-encrypted" })
+      local err = refused "asks"
+      assert.equal("ssh_connect", err.code)
+      has(err, "Permission denied")
+      has(err.hint, "agent")
+    end)
+  end)
+
+  describe("refuses a host's key that is", function()
+    for variant, part in pairs {
+      wrong = "is not the known one", revoked = "is revoked", other = "is not the known one", none = "no key is known",
+      authority = "no key is known",
+    } do
+      it(variant, function()
+        server:known_hosts(variant)
+        server:alias("lax", { Port = server.port, StrictHostKeyChecking = "no" })
+        local before = must("cat " .. server.known_hosts_file)
+        local err = refused "lax"
+        assert.equal("ssh_host_key", err.code)
+        has(err, part)
+        if variant == "wrong" then
+          has(err, server:fingerprint "ed25519")
+          has(err, server:fingerprint("ed25519", "wrong"))
+          has(err, server.known_hosts_file .. ":1")
+        end
+        assert.equal(before, must("cat " .. server.known_hosts_file))
+      end)
+    end
+    it("a hop's", function()
+      -- ssh -J would follow the hop's own StrictHostKeyChecking, and write its key down.
+      server:alias("hop", { Port = server.ports[2], UserKnownHostsFile = server.dir .. "/hop_hosts", StrictHostKeyChecking = "no" })
+      server:alias("behind", { Port = server.port, ProxyJump = "hop" })
+      assert.equal("ssh_host_key", refused("behind").code)
+      assert.equal("", must(("cat %s/hop_hosts 2>/dev/null || true"):format(server.dir)))
+    end)
+  end)
+
+  it("takes keys that are hashed, behind wildcards, between broken lines", function()
+    for _, variant in ipairs { "hashed", "wildcard", "broken" } do
+      server:known_hosts(variant)
+      assert.equal("in", says("h1", "echo in"))
+    end
+  end)
+
+  it("goes through one hop, and through several", function()
+    server:alias("far", { Port = server.ports[2], ProxyJump = "h1" })
+    server:alias("farther", { Port = server.ports[3], ProxyJump = "h1,ssh://h2" })
+    assert.equal(tostring(server.ports[2]), says("far", "set -- $SSH_CONNECTION; echo $4"))
+    assert.equal(tostring(server.ports[3]), says("farther", "set -- $SSH_CONNECTION; echo $4"))
+  end)
+
+  it("is not put off by what is configured for people", function()
+    server:alias("odd", {
+      Port = server.port, RemoteCommand = "tmux attach", RequestTTY = "force", LogLevel = "DEBUG3", VisualHostKey = "yes",
+      LocalCommand = "echo local", PermitLocalCommand = "yes", LocalForward = server.port .. " 127.0.0.1:1", ExitOnForwardFailure = "yes",
+      ForwardX11 = "yes", StdinNull = "yes", ForkAfterAuthentication = "yes", SetEnv = "LC_PGSH=yes",
+    })
+    local handle <close> = open "odd"
+    local result = handle:read "echo out; echo err >&2; tty || true"
+    assert.equal("out\nnot a tty\n", result.out)
+    assert.equal("err\n", result.err)
+    server:alias("quiet", { Port = server.port, LogLevel = "QUIET" })
+    server:known_hosts "wrong"
+    assert.equal("ssh_host_key", refused("quiet").code)
+  end)
+
+  it("tells why there is no session", function()
+    server:alias("closed", { Port = 1 })
+    has(refused "closed", "refused")
+    server:alias("nowhere", { HostName = "nowhere.invalid" })
+    has(refused "nowhere", "resolve")
+    server:alias("slow", { HostName = "10.255.255.1" })
+    local err = refused("slow", { connect_timeout = 0.5 })
+    assert.equal("ssh_connect", err.code)
+    server:alias("proxied", { Port = server.port, ProxyCommand = "sh -c 'echo from the proxy >&2; sleep 0.1'" })
+    has(refused("proxied").detail, "from the proxy")
+    assert.equal("", places())
+  end)
+
+  it("tells a status of 255 from a failure of its own", function()
+    local handle <close> = open "h1"
+    assert.equal(255, handle:read("exit 255", { ok = { 255 } }).exit)
+    local err = failure(handle.read, handle, "echo bad >&2; exit 255")
+    assert.equal("process", err.kind)
+    has(err.detail, "bad")
+    assert.equal(137, handle:read("kill -9 $$", { ok = { 137 } }).exit)
+  end)
+
+  it("moves many bytes both ways, untouched", function()
+    local handle <close> = open "h1"
+    local text = ("0123456789abcdef\0\n\255"):rep(150000)
+    assert.equal(text, handle:read("cat", { input = text }).out)
+    assert.equal("0\n", handle:read("wc -c").out)
+    assert.equal(20 * 1048576, #handle:read("head -c 20971520 /dev/zero", { limit = 32 * 1048576 }).out)
+    handle:read("true", { input = text }) -- it does not read its input
+  end)
+
+  it("runs more at once than the far side takes, without losing any", function()
+    local few <close> = setmetatable({ server = sshd.start { max_sessions = 2 } }, { __close = function(self) self.server:remove() end })
+    local handle <close> = ssh { host = "h1", config = few.server.config, transport = "openssh" }
+    local tasks = {}
+    for i = 1, 6 do
+      tasks[i] = host.spawn("one", function() return handle:read("cat; sleep 0.1", { input = "input " .. i }) end)
+    end
+    for i, task in ipairs(tasks) do
+      local result = task:join()
+      assert.equal("input " .. i, result.out)
+      assert.equal("", result.err)
+    end
+    local none <close> = setmetatable({ server = sshd.start { max_sessions = 0 } }, { __close = function(self) self.server:remove() end })
+    local shut <close> = ssh { host = "h1", config = none.server.config, transport = "openssh" }
+    has(failure(shut.read, shut, "true"), "opens no channel")
+  end)
+
+  it("calls a change unknown when the line is lost under it, and connects anew for the next", function()
+    local handle <close> = open "h1"
+    local task = host.spawn("one", function() return pcall(handle.run, handle, "echo began; sleep 77") end)
+    until_true("it runs there", function()
+      for _, process in ipairs(server:processes()) do if process.text == "sleep 77" then return true end end
+    end)
+    server:kill_sessions()
+    local ok, err = task:join()
+    assert.is_false(ok)
+    assert.equal("unknown", err.kind)
+    assert.equal("again", (handle:read("echo again").out:gsub("\n", "")))
+  end)
+
+  it("ends the far side's processes when its time is over", function()
+    local handle <close> = open "h1"
+    local err = failure(handle.read, handle, "sleep 78 & sleep 78; echo never", { timeout = 0.8 })
+    assert.equal("timeout", err.kind)
+    until_true("nothing runs there", function()
+      for _, process in ipairs(server:processes()) do if process.text == "sleep 78" then return false end end
+      return true
+    end)
+  end)
+
+  it("uses the user's own master where one answers, and leaves it alone", function()
+    local path = server.dir .. "/own"
+    server:alias("own", { Port = server.port, ControlPath = path })
+    must(("ssh -F %s -o ControlMaster=yes -o ControlPersist=60 -fN own >/dev/null 2>&1"):format(server.config))
+    local function client(name) return says(name, "set -- $SSH_CONNECTION; echo $2") end
+    assert.equal(client "own", client "own")
+    must(("ssh -F %s -O check own"):format(server.config))
+    must(("ssh -F %s -O exit own"):format(server.config))
+    until_true("it has ended", function() return run("test -S " .. path) ~= 0 end)
+    assert.is_truthy(client "own" ~= client "own")
+  end)
+
+  it("leaves nothing behind: closed, left open at the end, killed", function()
+    assert.equal("in", says("h1", "echo in"))
+    until_true("the directory has gone", function() return places() == "" end)
+    local script = ([[local s = require "pgsh.ssh" { host = "h1", config = %q, transport = "openssh" }; s:read "echo in"; %s]])
+    local box = runner.box()
+    local result = box:pgsh { "-e", script:format(server.config, "") }
+    assert.equal(0, result.exit, result.stderr)
+    until_true("the directory has gone", function() return places() == "" end)
+    local process = box:start { "-e", script:format(server.config, [[s:read "sleep 79"]]) }
+    until_true("it runs there", function()
+      for _, one in ipairs(server:processes()) do if one.text == "sleep 79" then return true end end
+    end)
+    assert.is_truthy(places():find "pgsh%-ssh")
+    process:signal "KILL"
+    process:wait()
+    until_true("the directory has gone", function() return places() == "" end)
+    assert.equal("", (select(2, run "pgrep -fa 'ssh .*[p]gsh-ssh[.]' | grep -v sh.-c")))
+    box:remove()
+  end)
+end)
