@@ -1,0 +1,177 @@
+-- Figures of ssh, each beside the tools one would otherwise use, interleaved in one run; real sshd's on loopback, ed25519 keys, the
+-- same key exchange for all:
+--   ./pgsh lua tests/bench/ssh.lua [hosts] [commands] [files]
+-- BENCH_HOSTS (200), BENCH_COMMANDS (1000), BENCH_FILE_MB (256), BENCH_ROUNDS (5). Tools that are not installed are left out:
+-- pssh (parallel-ssh), clustershell (clush), ansible.
+package.path = "./?.lua;" .. package.path
+local runs = require "tests.spec.support.run"
+local sshd = require "tests.spec.support.sshd"
+local host = require "pgsh.host"
+
+local HOSTS = tonumber(host.getenv "BENCH_HOSTS") or 200
+local COMMANDS = tonumber(host.getenv "BENCH_COMMANDS") or 1000
+local FILE_MB = tonumber(host.getenv "BENCH_FILE_MB") or 256
+local ROUNDS = tonumber(host.getenv "BENCH_ROUNDS") or 5
+local AT_ONCE = 50
+local quote = runs.quote
+local PGSH = os.getenv "PGSH" or "./pgsh"
+
+local work = runs.shell "mktemp -d /tmp/bench.XXXXXX"
+local server
+
+local function write(name, text)
+  local file = assert(io.open(work .. "/" .. name, "w"))
+  file:write(text)
+  file:close()
+  return work .. "/" .. name
+end
+
+-- Wall seconds and the CPU seconds of the command and its children (the servers are nobody's child).
+local function timed(command)
+  local text = runs.shell(("bash -c %s"):format(quote(
+    ("TIMEFORMAT='TIME %%R %%U %%S'; { time { %s; } >%s/out 2>&1; } 2>&1; [ $? = 0 ] || echo FAILED"):format(command, work))))
+  local wall, user, sys = text:match "TIME (%S+) (%S+) (%S+)"
+  if text:find "FAILED" or not wall then error(("%s\n%s%s"):format(command, text, runs.read_file(work .. "/out"):sub(1, 2000)), 0) end
+  return tonumber(wall), tonumber(user) + tonumber(sys)
+end
+
+local function median(values)
+  local sorted = { table.unpack(values) }
+  table.sort(sorted)
+  return sorted[(#sorted + 1) // 2]
+end
+
+local function installed(name) return os.execute(("command -v %s >/dev/null 2>&1"):format(name)) end
+
+-- rivals: { name, command } …; the first is ours.
+local function compare(title, rivals, mb)
+  print(title)
+  local walls, cpus = {}, {}
+  for round = 0, ROUNDS do
+    for i, rival in ipairs(rivals) do
+      local wall, cpu = timed(rival[2])
+      if round > 0 then -- the first warms up
+        walls[i], cpus[i] = walls[i] or {}, cpus[i] or {}
+        table.insert(walls[i], wall)
+        table.insert(cpus[i], cpu)
+      end
+    end
+  end
+  local wall, cpu = median(walls[1]), median(cpus[1])
+  for i, rival in ipairs(rivals) do
+    local w, c = median(walls[i]), median(cpus[i])
+    print(("  %-28s %7.3f s  %7.3f s CPU%s%s"):format(rival[1], w, c, mb and ("  %5.0f MB/s"):format(mb / w) or "",
+      i > 1 and ("   %5.2f times as fast, CPU 1/%.1f"):format(w / wall, c / cpu) or ""))
+  end
+end
+
+local function pgsh(name, text, ...)
+  local words = { quote(PGSH), "lua", quote(write(name, text)), quote(server.config), ... }
+  return table.concat(words, " ")
+end
+
+-- ---- many hosts -----------------------------------------------------------------------------------------------------------
+
+local EACH = [[
+local ssh = require "pgsh.ssh"
+local hosts = {}
+for i = 1, tonumber(arg[2]) do hosts[i] = "h" .. i end
+local results, errors = ssh.each(hosts, function(h) return h:read({ "true" }).exit end,
+  { config = arg[1], at_once = tonumber(arg[3]), transport = "lib" })
+for name, err in pairs(errors) do error(name .. ": " .. tostring(err)) end
+for _, name in ipairs(hosts) do assert(results[name] == 0) end
+]]
+
+local function many_hosts()
+  local list = write("hosts", table.concat(server.hosts, "\n") .. "\n")
+  local options = "-F " .. server.config
+  local rivals = {
+    { "pgsh", pgsh("each.lua", EACH, HOSTS, AT_ONCE) },
+    { ("xargs -P%d ssh"):format(AT_ONCE), ("xargs -P%d -I{} ssh %s -n {} true <%s"):format(AT_ONCE, options, list) },
+  }
+  if installed "parallel-ssh" then
+    table.insert(rivals, { "pssh", ("parallel-ssh -h %s -p %d -t 60 -x %s true"):format(list, AT_ONCE, quote(options)) })
+  end
+  if installed "clush" then
+    table.insert(rivals, { "clush", ("clush -S -w h[1-%d] -f %d -o %s true"):format(HOSTS, AT_ONCE, quote(options)) })
+  end
+  if installed "ansible" then
+    table.insert(rivals, { "ansible raw", ("ANSIBLE_SSH_ARGS=%s ansible -i %s all -f %d -m raw -a true"):format(quote(options), list, AT_ONCE) })
+  end
+  compare(("`true` on %d hosts, %d at once, nothing connected before"):format(HOSTS, AT_ONCE), rivals)
+end
+
+-- ---- many commands --------------------------------------------------------------------------------------------------------
+
+local COMMANDS_LUA = [[
+local ssh, host = require "pgsh.ssh", require "pgsh.host"
+local h = ssh { host = "h1", config = arg[1], transport = "lib" }
+local left = tonumber(arg[2])
+local function worker()
+  while left > 0 do
+    left = left - 1
+    assert(h:read({ "true" }).exit == 0)
+  end
+end
+local tasks = {}
+for i = 1, tonumber(arg[3]) do tasks[i] = host.spawn("worker", worker) end
+for _, task in ipairs(tasks) do task:join() end
+h:close()
+]]
+
+local function many_commands()
+  local socket = work .. "/master"
+  local master = ("ssh -F %s -S %s"):format(server.config, socket)
+  for _, at_once in ipairs { 1, 10 } do
+    compare(("%d times `true` on one host, %d at once"):format(COMMANDS, at_once), {
+      { "pgsh", pgsh("commands.lua", COMMANDS_LUA, COMMANDS, at_once) },
+      { "ssh, ControlMaster", ("%s -M -f -N h1; seq %d | xargs -P%d -I{} %s -n h1 true; %s -O exit h1"):format(master, COMMANDS,
+        at_once, master, master) },
+    })
+  end
+end
+
+-- ---- files ----------------------------------------------------------------------------------------------------------------
+
+local UP = [[
+local ssh, pipe, file = require "pgsh.ssh", require "pgsh.pipe", require "pgsh.file"
+local h <close> = ssh { host = "h1", config = arg[1], transport = "lib" }
+if arg[4] == "upload" then h:upload(arg[2], arg[3]) else pipe { file.reader(arg[2]), h:input("cat >" .. arg[3]) } end
+]]
+local DOWN = [[
+local ssh, pipe, file = require "pgsh.ssh", require "pgsh.pipe", require "pgsh.file"
+local h <close> = ssh { host = "h1", config = arg[1], transport = "lib" }
+if arg[4] == "download" then h:download(arg[2], arg[3]) else pipe { h:output { "cat", arg[2] }, file.writer(arg[3]) } end
+]]
+
+local function files()
+  local from, to = work .. "/from", work .. "/to"
+  runs.shell(("head -c %d /dev/urandom >%s"):format(FILE_MB * 1000000, from))
+  local ssh = ("ssh -F %s"):format(server.config)
+  compare(("%d MB up"):format(FILE_MB), {
+    { "pgsh pipe", pgsh("up.lua", UP, from, to) },
+    { "pgsh upload (hashed, synced)", pgsh("up.lua", UP, from, to, "upload") },
+    { "ssh cat", ("%s h1 'cat >%s' <%s"):format(ssh, to, from) },
+    { "scp", ("scp -q -F %s %s h1:%s"):format(server.config, from, to) },
+  }, FILE_MB)
+  compare(("%d MB down"):format(FILE_MB), {
+    { "pgsh pipe (synced)", pgsh("down.lua", DOWN, from, to) },
+    { "pgsh download (hashed, synced)", pgsh("down.lua", DOWN, from, to, "download") },
+    { "ssh cat", ("%s h1 'cat %s' >%s"):format(ssh, from, to) },
+    { "scp", ("scp -q -F %s h1:%s %s"):format(server.config, from, to) },
+  }, FILE_MB)
+end
+
+local parts = { hosts = many_hosts, commands = many_commands, files = files }
+local wanted = #arg > 0 and arg or { "hosts", "commands", "files" }
+
+local function main()
+  server = sshd.start { daemons = 8, hosts = HOSTS }
+  server:set { KexAlgorithms = "curve25519-sha256" }
+  for _, name in ipairs(wanted) do assert(parts[name], "no part " .. name)() end
+end
+
+local ok, err = pcall(main)
+if server then server:remove() end
+runs.shell("rm -rf " .. quote(work))
+if not ok then error(err, 0) end
