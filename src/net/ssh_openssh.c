@@ -16,6 +16,7 @@
 #include "net/ssh_openssh.h"
 
 #define OPENSSH_TICK_MS 10
+#define OPENSSH_DOUBT_MS 500
 #define OPENSSH_WORDS_BYTES ((size_t)16 << 10)
 
 /* ---- the end ---- */
@@ -69,6 +70,18 @@ void ssh_openssh_end_session(SshSession *session, const Err *why) {
   openssh_let_go(session);
   if (session->why.code == ERR_NONE) err_copy(&session->why, why);
   openssh_tell_down(session);
+}
+
+static void on_doubt_over(uv_timer_t *timer) {
+  SshSession *session = timer->data;
+  session->in_doubt = false;
+  ssh_openssh_next(session);
+}
+
+void ssh_openssh_doubt(SshSession *session) {
+  if (session->closing || !session->is_up) return;
+  session->in_doubt = true;
+  uv_timer_start(&session->timer, on_doubt_over, OPENSSH_DOUBT_MS, 0);
 }
 
 static void on_master_ended(Op *op, void *arg) {

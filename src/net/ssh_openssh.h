@@ -20,7 +20,8 @@ struct SshSession {
   bool is_users;    /* it is the user's own ControlPath: that master is not ours */
   Op *master;       /* the shell that watches the master, or only the directory; NULL: it has ended */
   int leash;        /* what that shell waits for to be closed; -1: closed */
-  uv_timer_t timer; /* looks whether the master's socket is there */
+  uv_timer_t timer; /* looks whether the master's socket is there; later: how long one that lost a command is in doubt */
+  bool in_doubt;    /* whether the master is still of use: nothing is started */
   int64_t until_ms; /* connecting ends */
   Err why;          /* it has ended: told as down once the last command has been told */
   bool timer_closed, timed_out, is_up, is_down, closing;
@@ -37,8 +38,13 @@ void ssh_openssh_end_session(SshSession *session, const Err *why);
 /* A command has gone. */
 void ssh_openssh_idle(SshSession *session);
 
+/* A command was lost: see whether the master ends, before it gets another one. */
+void ssh_openssh_doubt(SshSession *session);
+
 /* ---- ssh_openssh_mux.c ---- */
 
+/* Start those for which there is a channel. */
+void ssh_openssh_next(SshSession *session);
 void ssh_openssh_exec(SshSession *session, SshCmd *cmd);
 void ssh_openssh_kick(SshSession *session, SshCmd *cmd);
 void ssh_openssh_drop(SshSession *session, SshCmd *cmd);

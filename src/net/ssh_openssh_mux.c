@@ -184,11 +184,10 @@ static void mux_settle(OpensshMux *mux) {
   } else if (end == OPENSSH_NOTHING) {
     mux_lost(mux, true, "ssh's master connection does not answer");
   } else {
+    ssh_openssh_doubt(mux->session);
     mux_lost(mux, false, "the connection was closed");
   }
 }
-
-static void mux_next(SshSession *session);
 
 static void mux_finish(OpensshMux *mux) {
   SshSession *session = mux->session;
@@ -196,7 +195,7 @@ static void mux_finish(OpensshMux *mux) {
     mux_settle(mux);
   else
     mux_leave(mux);
-  mux_next(session);
+  ssh_openssh_next(session);
   ssh_openssh_idle(session);
 }
 
@@ -376,9 +375,9 @@ static OpensshMux *mux_waiting(const SshSession *session, bool urgent) {
   return mux;
 }
 
-/* Start those for which there is a channel: the urgent ones first, for which the last one is kept. */
-static void mux_next(SshSession *session) {
-  while (!session->closing && !session->is_down && session->why.code == ERR_NONE) {
+/* The urgent ones first, for which the last channel is kept. */
+void ssh_openssh_next(SshSession *session) {
+  while (!session->closing && !session->is_down && !session->in_doubt && session->why.code == ERR_NONE) {
     bool urgent = mux_waiting(session, true) != NULL;
     int limit = urgent || session->limit == 1 ? session->limit : session->limit - 1;
     OpensshMux *mux = mux_waiting(session, urgent);
@@ -391,7 +390,7 @@ static void mux_next(SshSession *session) {
 
 void ssh_openssh_exec(SshSession *session, SshCmd *cmd) {
   mux_add(session, cmd, false);
-  mux_next(session);
+  ssh_openssh_next(session);
 }
 
 void ssh_openssh_kick(SshSession *session, SshCmd *cmd) {
@@ -412,6 +411,6 @@ void ssh_openssh_drop(SshSession *session, SshCmd *cmd) {
     op_cancel(mux->proc, ERR_CANCELLED); /* its end is waited for: see on_client_ended */
   } else {
     mux_leave(mux);
-    mux_next(session);
+    ssh_openssh_next(session);
   }
 }
