@@ -103,6 +103,7 @@ SshSpec ssh_args_spec(const SshArgs *args) {
   ProcSpec copy = sh_args_spec(&args->sh);
   SshSpec spec = {
       .command = args_command(&copy),
+      .simple = copy.name == NULL,
       .name = copy.name != NULL ? copy.name : mem_strdup(basename(copy.argv[0])),
       .env = copy.env,
       .cwd = copy.cwd,

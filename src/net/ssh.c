@@ -22,6 +22,7 @@ struct Ssh {
   SshSession *session;        /* NULL: none */
   SshCmd *cmds;
   char *where;
+  char shell[16]; /* the login shell's name; "": not known */
 };
 
 static void ssh_start(Ssh *ssh);
@@ -97,6 +98,7 @@ static bool ssh_has_waiting(const Ssh *ssh) {
 static void ssh_give(Ssh *ssh, SshCmd *cmd) {
   cmd->state = SSH_CMD_GIVEN;
   cmd->tries++;
+  ssh_wrap_line(cmd, ssh->shell);
   ssh->ops->exec(ssh->session, cmd);
 }
 
@@ -241,6 +243,12 @@ void ssh_forget(Ssh *ssh, SshCmd *cmd) {
   *at = cmd->next;
   cmd->next = NULL;
   op_unref(&cmd->pub.op);
+}
+
+void ssh_learn_shell(Ssh *ssh, const char *name, size_t len) {
+  if (ssh->shell[0] != '\0' || len >= sizeof ssh->shell) return;
+  memcpy(ssh->shell, name, len);
+  ssh->shell[len] = '\0';
 }
 
 void ssh_kick(Ssh *ssh, SshCmd *cmd) {

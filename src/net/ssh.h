@@ -59,7 +59,8 @@ const char *ssh_where(const Ssh *ssh);
 /* ---- commands ---- */
 
 typedef struct SshSpec {
-  char *command; /* for the far side's shell; quoting is the caller's */
+  char *command; /* for the far side's /bin/sh; quoting is the caller's */
+  bool simple;   /* it is `exec` and quoted words: any POSIX shell does the same with it */
   char *name;    /* how errors call it; NULL: the beginning of the command */
   char **env;    /* NULL-ended "NAME=value" to add, "NAME" to take away; goes over the channel, never into an argument */
   char *cwd;     /* NULL: where a login begins */

@@ -119,7 +119,7 @@ SshCmd *ssh_cmd_new(Loop *loop, Ssh *ssh, SshSpec *spec, int64_t timeout_ms, con
   if (cmd->spec.name == NULL) cmd->spec.name = cmd_name(cmd->spec.command);
   if (cmd->spec.limit_bytes == 0) cmd->spec.limit_bytes = PROC_LIMIT_BYTES;
   cmd->pub.result.exit_code = -1;
-  ssh_wrap(cmd);
+  ssh_wrap_begin(cmd);
   buf_add(&cmd->in.bytes, buf_str(&cmd->spec.input), cmd->spec.input.len);
   cmd->in_ended = !cmd->spec.stream_in;
   op_arm(&cmd->pub.op, timeout_ms, deadline_name);
@@ -316,7 +316,8 @@ static void cmd_listen(SshCmd *cmd, const char *bytes, size_t len) {
     if (end == NULL) return;
     char *rest;
     cmd->far_pid = strtol(at + word_len, &rest, 10);
-    cmd->far_group = strtol(rest, NULL, 10) == cmd->far_pid && cmd->far_pid > 1;
+    cmd->far_group = strtol(rest, &rest, 10) == cmd->far_pid && cmd->far_pid > 1;
+    if (cmd->ssh != NULL && cmd->spec.become == NULL && rest < end) ssh_learn_shell(cmd->ssh, rest + 1, (size_t)(end - rest - 1));
     cmd->said_hello = true;
     cmd->in_held = false;
     cmd_defer(cmd); /* to be stopped, or its input is let go */

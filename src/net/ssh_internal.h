@@ -137,8 +137,10 @@ void ssh_cmd_abandon(SshCmd *cmd);
 /* ---- ssh.c, for ssh_cmd.c ---- */
 
 void ssh_forget(Ssh *ssh, SshCmd *cmd); /* it is over: takes it off the list and gives the list's reference back */
-void ssh_kick(Ssh *ssh, SshCmd *cmd);   /* the transport's kick, when it has it */
-void ssh_drop(Ssh *ssh, SshCmd *cmd);   /* the transport's drop, when it has it */
+/* The login shell's name, as the prelude of a command has told it. */
+void ssh_learn_shell(Ssh *ssh, const char *name, size_t len);
+void ssh_kick(Ssh *ssh, SshCmd *cmd); /* the transport's kick, when it has it */
+void ssh_drop(Ssh *ssh, SshCmd *cmd); /* the transport's drop, when it has it */
 /* A command at once, over the session there is: NULL when there is none. A reference. Takes over spec's content. */
 SshCmd *ssh_urgent(Ssh *ssh, SshSpec *spec, int64_t timeout_ms);
 /* The session went down before the command could have begun: send it over a new one? */
@@ -146,8 +148,10 @@ bool ssh_again(Ssh *ssh, SshCmd *cmd);
 
 /* ---- ssh_wrap.c ---- */
 
-/* Compose cmd->line and cmd->word, and what its input begins with. */
-void ssh_wrap(SshCmd *cmd);
+/* Make cmd->word, and what its input begins with. */
+void ssh_wrap_begin(SshCmd *cmd);
+/* Compose cmd->line. `shell`: the login shell's name, as a prelude has told it, or "". */
+void ssh_wrap_line(SshCmd *cmd, const char *shell);
 /* The command that ends a far process group: TERM, two seconds, KILL. */
 void ssh_wrap_kill(const SshCmd *cmd, Buf *command);
 

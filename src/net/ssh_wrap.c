@@ -6,9 +6,11 @@
  *
  *   exec [sudo …] /bin/sh -c 'eval "$1"' sh PRELUDE COMMAND
  *
- * `exec /bin/sh` because a login shell may be anything. The prelude makes a group of its own where the server did not (sudo,
- * dropbear) and the far side has setsid. An environment goes over standard input, in front of the command's own, as lines that
- * the prelude reads with the shell's `read`, which takes no byte too much from a pipe: what is secret is in no argument. */
+ * `exec /bin/sh` because a login shell may be anything. Once a prelude has told that it is a POSIX shell, a command that means
+ * the same to all of them is given to it as it is, which saves the far side a third of the work. The prelude makes a group of its
+ * own where the server did not (sudo, dropbear) and the far side has setsid. An environment goes over standard input, in front of
+ * the command's own, as lines that the prelude reads with the shell's `read`, which takes no byte too much from a pipe: what is
+ * secret is in no argument. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +55,7 @@ static void wrap_prelude(const SshCmd *cmd, bool reads, Buf *text) {
     ssh_quote(text, cmd->spec.cwd);
     buf_add_str(text, " || exit 126\n");
   }
-  buf_printf(text, "echo \"%s $$ $__g\" >&2\n", cmd->word);
+  buf_printf(text, "echo \"%s $$ $__g ${SHELL##*/}\" >&2\n", cmd->word);
   if (reads)
     buf_printf(text,
                "__p=\nwhile IFS= read -r __l && [ \"$__l\" != %s ]; do __p=\"$__p$__l\n\"\ndone\n"
@@ -99,22 +101,36 @@ static void wrap_sudo(const SshCmd *cmd, Buf *line) {
   buf_add_str(line, " -- ");
 }
 
-void ssh_wrap(SshCmd *cmd) {
-  Buf line = {0}, prelude = {0};
-  bool long_line = strlen(cmd->spec.command) > WRAP_LINE_BYTES;
-  bool reads = cmd->spec.env != NULL || long_line;
+static bool wrap_is_long(const SshCmd *cmd) { return strlen(cmd->spec.command) > WRAP_LINE_BYTES; }
+static bool wrap_reads(const SshCmd *cmd) { return cmd->spec.env != NULL || wrap_is_long(cmd); }
+
+static bool wrap_is_posix(const char *shell) {
+  static const char *const known[] = {"bash", "dash", "sh", "ash", "ksh", "mksh"};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (strcmp(shell, known[i]) == 0) return true;
+  return false;
+}
+
+void ssh_wrap_begin(SshCmd *cmd) {
   cmd->word = wrap_word();
-  wrap_prelude(cmd, reads, &prelude);
-  buf_add_str(&line, "exec ");
+  if (wrap_reads(cmd)) wrap_lines(cmd, wrap_is_long(cmd));
+  cmd->in_held = cmd->spec.become_password != NULL;
+}
+
+void ssh_wrap_line(SshCmd *cmd, const char *shell) {
+  Buf line = {0}, prelude = {0};
+  bool direct = cmd->spec.simple && cmd->spec.become == NULL && wrap_is_posix(shell);
+  wrap_prelude(cmd, wrap_reads(cmd), &prelude);
+  buf_add_str(&line, direct ? "set -- " : "exec ");
   if (cmd->spec.become != NULL) wrap_sudo(cmd, &line);
-  buf_add_str(&line, "/bin/sh -c 'eval \"$1\"' sh ");
+  if (!direct) buf_add_str(&line, "/bin/sh -c 'eval \"$1\"' sh ");
   ssh_quote(&line, buf_str(&prelude));
   buf_add_char(&line, ' ');
-  ssh_quote(&line, long_line ? "" : cmd->spec.command);
+  ssh_quote(&line, wrap_is_long(cmd) ? "" : cmd->spec.command);
+  if (direct) buf_add_str(&line, "; eval \"$1\"");
+  free(cmd->line);
   cmd->line = buf_take(&line);
   buf_fini(&prelude);
-  if (reads) wrap_lines(cmd, long_line);
-  cmd->in_held = cmd->spec.become_password != NULL;
 }
 
 void ssh_wrap_kill(const SshCmd *cmd, Buf *command) {

@@ -76,7 +76,7 @@ local EACH = [[
 local ssh = require "pgsh.ssh"
 local hosts = {}
 for i = 1, tonumber(arg[2]) do hosts[i] = "h" .. i end
-local results, errors = ssh.each(hosts, function(h) return h:read({ "true" }).exit end,
+local results, errors = ssh.each(hosts, function(h) return h:read("true").exit end,
   { config = arg[1], at_once = tonumber(arg[3]), transport = "lib" })
 for name, err in pairs(errors) do error(name .. ": " .. tostring(err)) end
 for _, name in ipairs(hosts) do assert(results[name] == 0) end
@@ -110,7 +110,7 @@ local left = tonumber(arg[2])
 local function worker()
   while left > 0 do
     left = left - 1
-    assert(h:read({ "true" }).exit == 0)
+    assert(h:read("true").exit == 0)
   end
 end
 local tasks = {}
@@ -144,20 +144,29 @@ local h <close> = ssh { host = "h1", config = arg[1], transport = "lib" }
 if arg[4] == "download" then h:download(arg[2], arg[3]) else pipe { h:output { "cat", arg[2] }, file.writer(arg[3]) } end
 ]]
 
+local GONE = [[
+local ssh, pipe = require "pgsh.ssh", require "pgsh.pipe"
+local h <close> = ssh { host = "h1", config = arg[1], transport = "lib" }
+pipe { h:output { "cat", arg[2] } }
+]]
+
 local function files()
   local from, to = work .. "/from", work .. "/to"
   runs.shell(("head -c %d /dev/urandom >%s"):format(FILE_MB * 1000000, from))
   local ssh = ("ssh -F %s"):format(server.config)
   compare(("%d MB up"):format(FILE_MB), {
     { "pgsh pipe", pgsh("up.lua", UP, from, to) },
-    { "pgsh upload (hashed, synced)", pgsh("up.lua", UP, from, to, "upload") },
+    { "pgsh upload, hashed, synced", pgsh("up.lua", UP, from, to, "upload") },
     { "ssh cat", ("%s h1 'cat >%s' <%s"):format(ssh, to, from) },
     { "scp", ("scp -q -F %s %s h1:%s"):format(server.config, from, to) },
   }, FILE_MB)
   compare(("%d MB down"):format(FILE_MB), {
-    { "pgsh pipe (synced)", pgsh("down.lua", DOWN, from, to) },
-    { "pgsh download (hashed, synced)", pgsh("down.lua", DOWN, from, to, "download") },
+    { "pgsh pipe, synced", pgsh("down.lua", DOWN, from, to) },
+    { "pgsh download, hashed, synced", pgsh("down.lua", DOWN, from, to, "download") },
+    { "pgsh pipe, nothing written", pgsh("gone.lua", GONE, from) },
     { "ssh cat", ("%s h1 'cat %s' >%s"):format(ssh, from, to) },
+    { "ssh cat, synced", ("%s h1 'cat %s' >%s; sync %s"):format(ssh, from, to, to) },
+    { "ssh cat, nothing written", ("%s h1 'cat %s' >/dev/null"):format(ssh, from) },
     { "scp", ("scp -q -F %s h1:%s %s"):format(server.config, from, to) },
   }, FILE_MB)
 end
