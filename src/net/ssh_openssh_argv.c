@@ -11,7 +11,7 @@
  * itself ends by TERM at once and closes its channels. $1: the directory, then ssh's words. */
 static const char openssh_guard[] = "d=$1; shift; exec 3<&0\n"
                                     "\"$@\" </dev/null 3<&- & p=$!\n"
-                                    "{ read -r _ <&3; kill $p; } >/dev/null 2>&1 & g=$!\n"
+                                    "{ read -r _ <&3; while kill $p; do sleep 0.2 || sleep 1; done; } >/dev/null 2>&1 & g=$!\n"
                                     "trap 'kill $p' TERM INT HUP\n"
                                     "wait $p; s=$?\n"
                                     "trap '' TERM INT HUP\n"
