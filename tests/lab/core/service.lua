@@ -46,6 +46,16 @@ local function decode_body(definition, request)
   return decoded
 end
 
+local function encode(definition, body, response)
+  local kind
+  if definition.encode then
+    response.body, kind = definition.encode(body)
+  else
+    response.body = json.encode(body)
+  end
+  response.headers["Content-Type"] = response.headers["Content-Type"] or kind
+end
+
 -- Runs in one go, without yielding: that is what makes a request atomic.
 local function dispatch(definition, request, route, captures)
   definition.admit(request)
@@ -58,10 +68,12 @@ local function dispatch(definition, request, route, captures)
   if request.method == "POST" and not request.has_length then
     definition.refuse_body(411, "a POST needs Content-Length")
   end
-  request.json = decode_body(definition, request)
+  if not definition.raw then request.json = decode_body(definition, request) end
   request.params = router.query(request.query)
   local status, body, headers = route.handler(request, captures)
-  return { status = status, headers = headers or {}, body = body == nil and "" or json.encode(body) }
+  local response = { status = status, headers = headers or {}, body = "" }
+  if body ~= nil then encode(definition, body, response) end
+  return response
 end
 
 local function run(definition, request, route, captures)
@@ -73,7 +85,7 @@ local function run(definition, request, route, captures)
       failure = { status = 500, id = "internal", message = tostring(failure), extra = {} }
     end
     response = { status = failure.status, headers = failure.extra.headers or {} }
-    response.body = json.encode(definition.error_body(failure))
+    encode(definition, definition.error_body(failure), response)
   end
   if response.body ~= "" then
     response.headers["Content-Type"] = response.headers["Content-Type"] or "application/json"
@@ -98,7 +110,7 @@ local function apply_fault(fault, response)
 end
 
 -- definition: name, world, routes, admit(request), error_body(failure), refuse_body(status, why),
--- and where needed path(path), decorate(response).
+-- and where needed path(path), decorate(response), raw (bodies are left to the handlers), encode(body) → text, content type.
 function service.handler(definition)
   local world, routes = definition.world, router.new(definition.routes)
   return function(request)

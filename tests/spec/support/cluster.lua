@@ -1,0 +1,166 @@
+-- The lab of a repmgr cluster for specs: one process for a spec file, put back to its first day before each test (about two seconds).
+--
+--   local cluster = require("tests.spec.support.cluster").start()       about six seconds; options: defaults, bootstrap, output ("3")
+--   cluster.nodes[1]            { name = "db1", address, port, ssh_port, conninfo, repmgr_conninfo, dir, log }; db1 is the primary at first
+--   cluster.env                 SLACK_WEBHOOK_URL, SLACK_TOKEN, PGSH_SLACK_URL, ALERTMANAGER_URL, PATH with knife and an ssh that knows db1 db2 db3
+--   cluster.ssh_config          for ssh -F; cluster.repo: the clone of the chef repository; cluster.environment: "gprd"
+--   cluster:reset { bootstrap = true, output = "3", slack_limit = 1 }
+--   cluster:fault("start-fails", true, { node = "db2" })                tests/lab/cluster/faults.lua names them all
+--   cluster:state()             .primary, .nodes.db1 = { up, writable, upstream, standbys, slots, registered, settings, repmgrd, chef }
+--   local watch = cluster:watcher()     polls every node ten times a second, and a client writes rows all along
+--   local seen = watch:stop()   .overlaps (moments with more than one writable node), .rows (acknowledged), .gap (longest, s), .samples
+--   cluster:found("db2", seen.rows)     how many of them are on a node
+--   cluster:commands()          what was called on the nodes: { { node, command, time } }; cluster:messages(): of Slack
+--   cluster:ssh("db1", "gitlab-ctl status")                              status and output, through the real ssh
+--   cluster:stop()
+local json = require "cjson"
+local http = require "socket.http"
+local ltn12 = require "ltn12"
+local socket = require "socket"
+
+local cluster = {}
+local Cluster, Watch = {}, {}
+Cluster.__index, Watch.__index = Cluster, Watch
+
+local START_LIMIT_S = 90
+
+local function read_file(path)
+  local file = io.open(path)
+  if not file then return "" end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+local function quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
+
+function cluster.start(options)
+  options = options or {}
+  local place = os.tmpname()
+  local words = { "exec lua5.4 tests/lab/cluster/lab.lua" }
+  if options.defaults then words[#words + 1] = "--defaults" end
+  if options.bootstrap then words[#words + 1] = "--bootstrap" end
+  if options.output then words[#words + 1] = "--repmgr-output " .. options.output end
+  words[#words + 1] = (">%s.out 2>%s.err"):format(place, place)
+  -- The lab ends when its standard input does: with this process, whatever becomes of it.
+  local self = setmetatable({ input = assert(io.popen(table.concat(words, " "), "w")), place = place }, Cluster)
+  local deadline = socket.gettime() + START_LIMIT_S
+  repeat
+    socket.sleep(0.02)
+    local line = read_file(place .. ".out"):match "^([^\n]*)\n"
+    if line then
+      for name, value in pairs(json.decode(line)) do self[name] = value end
+      for _, node in ipairs(self.nodes) do self.nodes[node.name] = node end
+      return self
+    end
+  until socket.gettime() > deadline or read_file(place .. ".err") ~= ""
+  error("the lab did not start: " .. read_file(place .. ".err"))
+end
+
+function Cluster:stop()
+  if not self.input then return end
+  self.input:close()
+  self.input = nil
+  for _, suffix in ipairs { "", ".out", ".err" } do os.remove(self.place .. suffix) end
+end
+
+-- What the lab complained about.
+function Cluster:errors() return read_file(self.place .. ".err") end
+
+function Cluster:call(method, path, body)
+  local text, parts = body and json.encode(body), {}
+  local ok, status = http.request {
+    url = self.control .. "/_lab" .. path, method = method, sink = ltn12.sink.table(parts),
+    source = text and ltn12.source.string(text) or nil,
+    headers = { ["Content-Type"] = text and "application/json" or nil, ["Content-Length"] = text and #text or 0 },
+  }
+  local reply = table.concat(parts)
+  if not ok or status ~= 200 then error(("lab: %s %s: %s %s"):format(method, path, tostring(status), reply)) end
+  return json.decode(reply)
+end
+
+-- As on the first day, then with these options.
+function Cluster:reset(options)
+  return self:call("POST", "/reset", next(options or {}) and options or nil).took
+end
+
+function Cluster:options(options) return self:call("POST", "/options", options) end
+
+-- A fault of the cluster. on = false takes it back.
+function Cluster:fault(name, on, details)
+  local body = { name = name, on = on ~= false }
+  for key, value in pairs(details or {}) do body[key] = value end
+  self:call("POST", "/fault", body)
+end
+
+-- Faults of requests to Slack, as tests/lab/core/faults.lua lists them.
+function Cluster:faults(list) return self:call("POST", "/faults", list) end
+
+function Cluster:state() return self:call("GET", "/state") end
+function Cluster:messages() return self:call("GET", "/messages") end
+function Cluster:log() return self:call("GET", "/log?effect=1") end
+
+-- What was called on the nodes, in order; with a node's name: there, as texts.
+function Cluster:commands(node)
+  local all = self:call("GET", "/commands")
+  if not node then return all end
+  local out = {}
+  for _, entry in ipairs(all) do
+    if entry.node == node then out[#out + 1] = entry.command end
+  end
+  return out
+end
+
+function Cluster:sql(node, text, dbname)
+  return self:call("POST", "/sql", { node = node, sql = text, dbname = dbname }).output
+end
+
+-- A shell command with the environment that pgsh gets; its exit status and both outputs together.
+function Cluster:shell(command)
+  local words = {}
+  for name, value in pairs(self.env) do words[#words + 1] = ("export %s=%s\n"):format(name, quote(value)) end
+  local pipe = assert(io.popen(table.concat(words) .. "{ " .. command .. "\n} 2>&1 </dev/null; printf '\\n%d' $?"))
+  local output = pipe:read "a"
+  pipe:close()
+  local text, status = output:match "^(.*)\n(%d+)$"
+  return tonumber(status), text
+end
+
+function Cluster:ssh(alias, command)
+  return self:shell(("ssh -o BatchMode=yes %s %s"):format(alias, quote(command)))
+end
+
+-- A conninfo of all nodes: libpq goes to whichever takes writes.
+function Cluster:writer()
+  local addresses, ports = {}, {}
+  for i, node in ipairs(self.nodes) do addresses[i], ports[i] = node.address, node.port end
+  return ("host=%s port=%s dbname=gitlabhq_production user=gitlab target_session_attrs=read-write connect_timeout=2"):format(
+    table.concat(addresses, ","), table.concat(ports, ","))
+end
+
+-- options: writer = false leaves the writing client out.
+function Cluster:watcher(options)
+  self:call("POST", "/watch", options or { writer = true })
+  return setmetatable({ cluster = self }, Watch)
+end
+
+function Watch:stop()
+  return self.cluster:call("DELETE", "/watch")
+end
+
+function Cluster:found(node, rows)
+  return self:call("POST", "/found", { node = node, rows = rows }).found
+end
+
+-- Wait until test(state) holds.
+function Cluster:wait_until(test, seconds)
+  local deadline = socket.gettime() + (seconds or 20)
+  repeat
+    local seen = self:state()
+    if test(seen) then return seen end
+    socket.sleep(0.05)
+  until socket.gettime() > deadline
+  error "cluster:wait_until: it did not happen"
+end
+
+return cluster
