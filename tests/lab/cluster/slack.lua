@@ -72,7 +72,7 @@ end
 
 local function webhook(self, request, captures)
   local path = HOOK .. captures.secret
-  if path ~= HOOK .. self.world.slack_hook then word(404, "no_service") end
+  if path ~= self.world.slack_hook then word(404, "no_service") end
   local given = body_of(request)
   if not given then word(400, "invalid_payload") end
   if (given.text or "") == "" and not given.blocks and not given.attachments then word(400, "no_text") end

@@ -47,7 +47,11 @@ begin() {
 
 fault() { [ -e "$node/faults/$1" ]; }
 
-is_alive() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
+# A process that has ended and was not yet reaped is not alive.
+is_alive() {
+  [ -n "$1" ] && read -r line 2>/dev/null <"/proc/$1/stat" || return 1
+  case ${line##*) } in Z*) return 1 ;; esac
+}
 
 pid_of() {
   case $1 in
