@@ -6,9 +6,10 @@ files["lua/meta"] = { ignore = { "211", "212", "241", "111", "112", "113", "121"
 -- What scripts see (lua/pgsh/globals.lua).
 local script = {
   read_globals = {
-    "after", "ask", "at", "before", "checksum", "clock", "defaults", "extend", "fact", "fail", "file", "gunzip", "gzip", "hash", "help",
-    "heroku", "http", "json", "log", "manual", "param", "pipe", "postgres", "preflight", "problem", "procedure", "psql", "replace",
-    "secret", "sh", "skip", "spawn", "statuspage", "step", "tripwire", "unset", "wait", "yaml",
+    "after", "alertmanager", "ask", "at", "before", "checksum", "chef", "clock", "defaults", "extend", "fact", "fail", "file", "git",
+    "gitlab", "gunzip", "gzip", "hash", "help", "heroku", "http", "json", "log", "manual", "param", "pipe", "postgres", "preflight",
+    "problem", "procedure", "psql", "replace", "secret", "sh", "skip", "slack", "spawn", "ssh", "statuspage", "step", "tripwire",
+    "unset", "wait", "yaml",
   },
 }
 files["examples"] = script

@@ -11,6 +11,9 @@ settle.DEFAULT = "20s"
 
 local FIRST_S, LONGEST_S = 0.1, 4
 
+-- Errors of a look that say nothing about the change: the service could not be asked.
+local PASSING = { http = true, ssh = true, process = true }
+
 ---For the option `resolve` of a change. look() returns something true when the change is to be seen.
 ---@param within? number|string     # how long to look; default "20s"
 ---@param look fun(): any
@@ -22,7 +25,7 @@ function settle.look(within, look)
   local began, pause = host.mono(), FIRST_S
   while true do
     local ok, found = pcall(look)
-    if not ok and found.kind ~= "http" then error(found, 0) end
+    if not ok and not PASSING[found.kind] then error(found, 0) end
     if ok and found then return true, found end
     if host.mono() - began >= limit then
       if ok then return false end

@@ -132,8 +132,8 @@ end
 local function history(self, request)
   local header = request.headers.authorization
   if header ~= "Bearer " .. self.world.slack_token then return refused(header and "invalid_auth" or "not_authed") end
-  local name = channel_of(self, request.params.channel or "")
-  if not name then return refused "channel_not_found" end
+  local name, id = channel_of(self, request.params.channel or "")
+  if not name or request.params.channel ~= id then return refused "channel_not_found" end
   if self.world.options.slack_no_history then return refused("missing_scope", { needed = "channels:history", provided = "chat:write" }) end
   local out = json.array()
   for i = #self.messages, 1, -1 do
