@@ -396,7 +396,8 @@ describe("edit", function()
 
   describe("reading YAML", function()
     it("means what Kubernetes takes it for", function()
-      local text = "[yes, off, y, 0777, 0x10, 0b11, 1_000, 1.5, .5, 1e3, ~, null, '', \"5\", 2024-01-01, 10:30, .inf, 08, 12345678901234567890, a]"
+      local text = "[yes, off, y, 0777, 0x10, 0b11, 1_000, 1.5, .5, 1e3, ~, null, '', \"5\", "
+        .. "2024-01-01, 10:30, .inf, 08, 12345678901234567890, a]"
       local expected = { true, false, true, 511, 16, 3, 1000, 1.5, 0.5, 1000.0, json.null, json.null, "", "5", "2024-01-01", "10:30",
         math.huge, 8.0,
         12345678901234567890.0, "a" }
