@@ -36,6 +36,11 @@ describe("file.edit", function()
   end
 
   local function plan() return box:pgsh { "plan", box.dir .. "/proc.lua" } end
+  local function crash(...)
+    local env = run.crash(...)
+    env.ASAN_OPTIONS = "verify_asan_link_order=0" -- the shim comes first
+    return env
+  end
   local function start(env) return box:pgsh({ box.dir .. "/proc.lua", "--yes", "--no-input", "--on-failure", "stop" }, { env = env }) end
   local function again(word) return box:pgsh { word, "last", "--yes", "--no-input", "--on-failure", "stop" } end
 
@@ -171,7 +176,7 @@ describe("file.edit", function()
       local body = 'return file.edit(path, function(text) assert(not text:find "twice") return text .. "twice\\n" end)'
       procedure(body)
       local counted = box.dir .. "/writes"
-      assert.equal(0, start(run.crash(nil, "after", counted)).exit)
+      assert.equal(0, start(crash(nil, "after", counted)).exit)
       local writes = tonumber(run.read_file(counted):match "%d+")
       assert.is_true(writes > 4)
       for i = 1, writes do
@@ -181,7 +186,7 @@ describe("file.edit", function()
           path = box.dir .. "/deployment.yaml"
           file.write(path, BEFORE)
           procedure(body)
-          local cut = start(run.crash(i, how))
+          local cut = start(crash(i, how))
           assert.equal(137, cut.exit)
           local begun = #(box:journal() or {}) > 0
           if begun then
@@ -204,7 +209,7 @@ describe("file.edit", function()
         path = box.dir .. "/deployment.yaml"
         file.write(path, BEFORE)
         procedure "return file.edit(path, bump)"
-        cut = start(run.crash(i, "torn"))
+        cut = start(crash(i, "torn"))
         if file.read(path) == AFTER then break end
       end
       assert.equal(137, cut.exit)
