@@ -46,7 +46,7 @@ local FILL = [[
   insert into events select i, timestamptz '2024-01-01 00:00Z' + i * interval '1.7 seconds', (random() * 50000)::int,
     (array['login','logout','purchase','refund','view','download'])[1 + (random() * 5)::int],
     '/api/v1/' || (array['crates','users','teams','versions'])[1 + (random() * 3)::int] || '/' || (random() * 100000)::int,
-    (random() * 1000)::numeric(12,2), case when i % 4 = 0 then md5(i::text) end,
+    (random() * 1000)::numeric(12,2), case when i %% 4 = 0 then md5(i::text) end,
     'the quick brown fox jumps over the lazy dog ' || (random() * 1000)::int || ' times'
   from generate_series(1, %d) i;
 ]]
