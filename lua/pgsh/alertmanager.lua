@@ -42,7 +42,9 @@ local function matcher_of(text)
     }
   end
   local name, operator, value = tostring(text):match "^%s*([%a_][%w_]*)%s*([=!][=~]?)%s*(.-)%s*$"
-  if not name or operator == "!" or operator == "==" then usage("alertmanager: %q is no matcher: NAME=VALUE, =~, !=, !~", tostring(text)) end
+  if not name or operator == "!" or operator == "==" then
+    usage("alertmanager: %q is no matcher: NAME=VALUE, =~, !=, !~", tostring(text))
+  end
   local quoted = value:match '^"(.*)"$'
   if quoted then value = quoted:gsub('\\(["\\])', "%1") end
   return { name = name, value = value, isRegex = operator:sub(-1) == "~", isEqual = operator:sub(1, 1) == "=" }
@@ -80,8 +82,8 @@ function Server:alerts(options)
   local out = {}
   for _, alert in ipairs((connect(self):get_json("/api/v2/alerts", { query = query }))) do
     out[#out + 1] = {
-      name = alert.labels.alertname or alert.fingerprint, state = alert.status.state, labels = alert.labels, annotations = alert.annotations,
-      since = alert.startsAt, silenced_by = alert.status.silencedBy,
+      name = alert.labels.alertname or alert.fingerprint, state = alert.status.state, labels = alert.labels,
+      annotations = alert.annotations, since = alert.startsAt, silenced_by = alert.status.silencedBy,
     }
   end
   table.sort(out, function(a, b) return a.name < b.name end)

@@ -65,9 +65,10 @@ function chef.client(handle, options)
       usage("chef.client: unknown option %s", tostring(key))
     end
   end
+  local name = options.name or tostring(handle):gsub("^ssh ", "")
   return setmetatable({
-    host = handle, name = options.name or tostring(handle), service = options.service or { "service" },
-    command = options.command or { "chef-client" }, settle = options.settle,
+    host = handle, name = name, service = options.service or { "service" }, command = options.command or { "chef-client" },
+    settle = options.settle,
   }, Client)
 end
 

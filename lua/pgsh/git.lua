@@ -33,7 +33,9 @@ end
 -- The branch that is checked out.
 function Repo:branch()
   local result = read(self, argv_of("symbolic-ref", "--short", "-q", "HEAD"), { ok = { 0, 1 } })
-  if result.exit == 1 then error(host.error("script", { message = tostring(self) .. ": HEAD is detached, no branch is checked out" }), 0) end
+  if result.exit == 1 then
+    error(host.error("script", { message = tostring(self) .. ": HEAD is detached, no branch is checked out" }), 0)
+  end
   return (result.out:gsub("%s+$", ""))
 end
 
@@ -105,7 +107,8 @@ end
 -- The newest commits: { commit, author, time, subject }. options: count (10), range ("origin/master..HEAD"), path.
 function Repo:log(options)
   options = options or {}
-  local argv = argv_of("log", ("-n%d"):format(options.count or 10), "--format=%H%x09%an%x09%aI%x09%s", options.range or "HEAD", "--", options.path)
+  local argv = argv_of("log", ("-n%d"):format(options.count or 10), "--format=%H%x09%an%x09%aI%x09%s", options.range or "HEAD", "--",
+    options.path)
   local out = {}
   for entry in read(self, argv).out:gmatch "[^\n]+" do
     local commit, author, time, subject = entry:match "^(%x+)\t([^\t]*)\t([^\t]*)\t(.*)$"

@@ -217,8 +217,8 @@ local function act(self, action, service, options)
   if unknown.is(result) then return result end
   local found = said_ok(result.out, service, WANTED[action])
   if not found then
-    failed("not_done", tostring(self), ("gitlab-ctl %s %s did not say \"ok: %s: %s\" on %s"):format(action, service, WANTED[action], service,
-      self.name), "it said: " .. (trim(result.out .. result.err):sub(1, 500)))
+    failed("not_done", tostring(self), ("gitlab-ctl %s %s did not say \"ok: %s: %s\" on %s"):format(action, service, WANTED[action],
+      service, self.name), "it said: " .. (trim(result.out .. result.err):sub(1, 500)))
   end
   return found
 end
@@ -277,9 +277,8 @@ function gitlab.node(handle, options)
   for key in pairs(options) do
     if key ~= "name" and key ~= "ctl" and key ~= "settle" then usage("gitlab.node: unknown option %s", tostring(key)) end
   end
-  return setmetatable({
-    host = handle, name = options.name or tostring(handle), ctl = options.ctl or { "gitlab-ctl" }, settle = options.settle,
-  }, Node)
+  local name = options.name or tostring(handle):gsub("^ssh ", "")
+  return setmetatable({ host = handle, name = name, ctl = options.ctl or { "gitlab-ctl" }, settle = options.settle }, Node)
 end
 
 return gitlab

@@ -3,6 +3,16 @@ local host = require "pgsh.host"
 
 local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pipe", "postgres", "psql", "secret", "sh", "ssh", "yaml", "host" }
 
+-- Modules in Lua, and how to come by what their classes' methods are.
+local SERVICES = {
+  alertmanager = function(module) return module.at "http://127.0.0.1:1" end,
+  chef = function(module) return module.client({}), module.roles { dir = "/" } end,
+  git = function(module) return module { dir = "/" } end,
+  gitlab = function(module) return module.node({}) end,
+  slack = function(module) return module.to "#nowhere" end,
+  statuspage = function(module) return module.page "nowhere" end,
+}
+
 local function text_of(name)
   return assert(host.embedded("meta/" .. name .. ".lua"), "no reference of " .. name)
 end
@@ -29,6 +39,26 @@ describe("the reference", function()
       local module = require("pgsh." .. name)
       for key in text_of(name):gmatch("\nfunction " .. name .. "%.([%w_]+)") do
         assert.truthy(module[key], name .. "." .. key .. " is documented and missing")
+      end
+    end)
+  end
+
+  for name, make in pairs(SERVICES) do
+    it("of the service " .. name .. " names everything it has, and nothing else", function()
+      local module, text = require("pgsh." .. name), text_of(name)
+      for key in pairs(module) do assert.truthy(text:find("\nfunction " .. name .. "%." .. key .. "%("), name .. "." .. key) end
+      for key in text:gmatch("\nfunction " .. name .. "%.([%w_]+)") do assert.truthy(module[key], name .. "." .. key) end
+      local methods = {}
+      for _, object in ipairs { make(module) } do
+        for key in pairs(getmetatable(object).__index) do
+          if not key:find "^__" then methods[key] = true end
+        end
+      end
+      for key in pairs(methods) do
+        assert.truthy(text:find("\nfunction %u%a+:" .. key .. "%("), name .. ":" .. key .. " is not documented")
+      end
+      for key in text:gmatch "\nfunction %u%a+:([%w_]+)" do
+        assert.truthy(methods[key], name .. ":" .. key .. " is documented and missing")
       end
     end)
   end

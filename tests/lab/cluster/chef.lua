@@ -11,7 +11,7 @@ chef.ENVIRONMENT = "gprd"
 local POSTGRES = [[
 {
   "name": "%s-base-db-postgres",
-  "description": "Postgres in production. # DO NOT edit work_mem without asking \"database\" first; see https:\/\/gitlab.com\/gitlab-com\/infrastructure",
+  "description": "Postgres in production. # DO NOT edit work_mem: ask \"database\" first, see https:\/\/gitlab.com\/gitlab-com",
   "json_class": "Chef::Role",
   "default_attributes": {
   },
@@ -89,7 +89,7 @@ function chef.make(cluster, options)
   local lab, env = cluster.lab, chef.ENVIRONMENT
   local made = lab .. "/pristine"
   cluster.repository, cluster.chef = lab .. "/chef-repo", lab .. "/chef"
-  proc.must(("mkdir -p %s/roles.git %s/chef-repo/roles %s/chef/roles %s/chef/faults && chmod -R a+rX %s"):format(made, made, made, made, made))
+  proc.must(("mkdir -p %s && cd %s && mkdir -p roles.git chef-repo/roles chef/roles chef/faults"):format(made, made))
   local before = { bootstrap = options.bootstrap, max_connections = 60, work_mem = "4MB" }
   local after = { bootstrap = options.bootstrap, max_connections = 80, work_mem = "8MB" }
   local repo = made .. "/chef-repo"

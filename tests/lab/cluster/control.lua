@@ -1,5 +1,5 @@
 -- The lab's own interface for specs.
---   GET /_lab/state, POST /_lab/reset {bootstrap?, output?, …options}      GET, POST, DELETE /_lab/faults (requests: core/faults.lua)
+--   GET /_lab/state, POST /_lab/reset {bootstrap?, output?, nodes?, …options} GET, POST, DELETE /_lab/faults (requests: core/faults.lua)
 --   POST /_lab/fault {name, on?, node?, …} (cluster/faults.lua)            POST /_lab/sql {node, sql, dbname?}
 --   POST /_lab/command {node, words}                                       GET /_lab/log, /_lab/messages, /_lab/commands
 --   POST /_lab/watch {writer?}, DELETE /_lab/watch → what was seen         POST /_lab/found {node, rows}
@@ -66,14 +66,15 @@ local function set_options(world, given)
   return 200, world.options
 end
 
--- As on the first day. bootstrap and output: as on the command line; the others are options.
+-- As on the first day. bootstrap and output: as on the command line; nodes = false: the servers stay; the others are options.
 local function reset(world, request)
   local given, cluster, began = body_of(request), world.cluster, luasocket.gettime()
   watch.stop(cluster)
   local asked = cluster.options_given
   local bootstrap = given.bootstrap == true
   local output = given.output or asked.output
-  given.bootstrap, given.output = nil, nil
+  local with_nodes = given.nodes ~= false
+  given.bootstrap, given.output, given.nodes = nil, nil, nil
   if bootstrap ~= cluster.bootstrap_now then
     os.execute(("rm -rf %s/pristine"):format(cluster.lab))
     chef.make(cluster, { bootstrap = bootstrap })
@@ -85,9 +86,9 @@ local function reset(world, request)
   hosts.reset(cluster)
   nodes.together(
     function()
-      nodes.each(cluster, "wipe")
+      if with_nodes then nodes.each(cluster, "wipe") end
       chef.reset(cluster)
-      cluster:up()
+      if with_nodes then cluster:up() end
     end,
     function() alertmanager.reset(cluster) end)
   control.reset_logs(world)

@@ -80,7 +80,7 @@ local function start(queue, options, dir, began)
   local _, absolute = proc.run(("cd %s && pwd -P"):format(proc.quote(here)))
   local cluster = nodes.new(dir, absolute:match "%S+" .. "/node", chef.ENVIRONMENT .. "-base-db-postgres", options.intervals)
   cluster.options_given = options
-  proc.must(("echo %s >%s/run/repmgr_output && touch %s/run/commands.log && chmod 666 %s/run/commands.log"):format(options.output, dir, dir, dir))
+  proc.must(("cd %s/run && echo %s >repmgr_output && touch commands.log && chmod 666 commands.log"):format(dir, options.output))
   local world = control.world(queue, cluster, "xoxb-" .. random_word(24), "/services/T00000000/B00000000/" .. random_word(24))
   nodes.together(
     function() cluster:make() end,

@@ -40,7 +40,8 @@ local function first_day(cluster)
 end
 
 local function services(cluster)
-  expect(cluster, "db2", "gitlab-ctl status", 0, "^run: postgresql: %(pid %d+%) %d+s; run: log: %(pid %d+%) %d+s\nrun: repmgrd: %(pid %d+%) %d+s")
+  expect(cluster, "db2", "gitlab-ctl status", 0,
+    "^run: postgresql: %(pid %d+%) %d+s; run: log: %(pid %d+%) %d+s\nrun: repmgrd: %(pid %d+%) %d+s")
   expect(cluster, "db2", "gitlab-ctl stop postgres", 0, "^$")
   check(cluster:state().nodes.db2.up, "a service that is not enabled: nothing happens")
   expect(cluster, "db2", "gitlab-ctl stop postgresql", 0, "^ok: down: postgresql: 0s, normally up$")
@@ -64,7 +65,8 @@ end
 
 local function shows(cluster)
   cluster:wait_until(function(state) return state.nodes.db1.registered[2].active end)
-  local text = expect(cluster, "db3", "gitlab-ctl repmgr cluster show", 0, "^ ID | Name | Role    | Status    | Upstream | Location | Priority | Timeline")
+  local text = expect(cluster, "db3", "gitlab-ctl repmgr cluster show", 0,
+    "^ ID | Name | Role    | Status    | Upstream | Location | Priority | Timeline")
   check(text:find "\n 1  | db1  | primary | %* running |", "the primary runs", text)
   cluster:fault("down", true, { node = "db2" })
   text = expect(cluster, "db3", "gitlab-ctl repmgr cluster show", 25)
@@ -85,6 +87,7 @@ local function knife(cluster)
   equal(status, 100, "not JSON")
   check(output:find "^ERROR: ", "says so", output)
   cluster:fault("not-json", false)
+  local _
   _, output = at "knife role show gprd-base-db-postgres -F json"
   check(output:find '"work_mem": "8MB"', "the new role is there", output)
   cluster:fault "knife"
@@ -99,7 +102,8 @@ local function failover(cluster, bootstrap)
   local watch = cluster:watcher()
   luasocket.sleep(0.5)
   for _, host in ipairs { "db1", "db2", "db3" } do expect(cluster, host, "service chef-client stop", 0) end
-  equal(cluster:shell(("cd %s && git push -q && knife role from file roles/gprd-base-db-postgres.json"):format(cluster.repo)), 0, "the role")
+  local push = ("cd %s && git push -q && knife role from file roles/gprd-base-db-postgres.json"):format(cluster.repo)
+  equal(cluster:shell(push), 0, "the role")
   for _, host in ipairs { "db2", "db3" } do
     expect(cluster, host, "gitlab-ctl stop postgresql", 0, "^ok: down: ")
     expect(cluster, host, "chef-client", 0, "Chef Client finished, 1/42 resources")
@@ -218,7 +222,8 @@ local function slack(cluster)
   status, reply, headers = post(token, message)
   equal(status .. tostring(reply.error) .. tostring(headers["retry-after"] ~= nil), "429ratelimitedtrue", "the second one comes too early")
   for _, case in ipairs {
-    { nil, message, "not_authed" }, { "Bearer x", message, "invalid_auth" }, { token, { channel = "#nowhere", text = "x" }, "channel_not_found" },
+    { nil, message, "not_authed" }, { "Bearer x", message, "invalid_auth" },
+    { token, { channel = "#nowhere", text = "x" }, "channel_not_found" },
     { token, { channel = "#database" }, "no_text" }, { token, { channel = "#archived", text = "x" }, "is_archived" },
   } do
     status, reply = post(case[1], case[2])

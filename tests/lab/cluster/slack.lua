@@ -139,7 +139,9 @@ local function history(self, request)
   for i = #self.messages, 1, -1 do
     local message = self.messages[i]
     local late = not request.params.oldest or tonumber(message.ts) >= tonumber(request.params.oldest)
-    if message.channel == name and late then out[#out + 1] = { type = "message", text = message.text, ts = message.ts, bot_id = "B0LAB" } end
+    if message.channel == name and late then
+      out[#out + 1] = { type = "message", text = message.text, ts = message.ts, bot_id = "B0LAB" }
+    end
   end
   return 200, { ok = true, messages = out, has_more = false }
 end

@@ -9,8 +9,10 @@ select json_build_object(
   'writable', not pg_is_in_recovery(),
   'upstream', (select sender_port from pg_stat_wal_receiver where status = 'streaming'),
   'replay_paused', case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end,
-  'standbys', (select coalesce(json_agg(application_name order by application_name), '[]') from pg_stat_replication where state = 'streaming'),
-  'slots', (select coalesce(json_agg(json_build_object('name', slot_name, 'active', active) order by slot_name), '[]') from pg_replication_slots),
+  'standbys', (select coalesce(json_agg(application_name order by application_name), '[]') from pg_stat_replication
+      where state = 'streaming'),
+  'slots', (select coalesce(json_agg(json_build_object('name', slot_name, 'active', active) order by slot_name), '[]')
+      from pg_replication_slots),
   'registered', (select coalesce(json_agg(json_build_object('name', node_name, 'type', type, 'active', active,
       'upstream', upstream_node_id) order by node_id), '[]') from repmgr.nodes),
   'settings', (select json_object_agg(name, setting) from pg_settings where name in ('max_connections', 'work_mem', 'shared_buffers')))

@@ -67,7 +67,9 @@ function watch.result(cluster)
       for _, a in ipairs(writable[cluster[i].name]) do
         for _, b in ipairs(writable[cluster[k].name]) do
           if a.from <= b.to and b.from <= a.to then
-            overlaps[#overlaps + 1] = { nodes = { cluster[i].name, cluster[k].name }, from = math.max(a.from, b.from), to = math.min(a.to, b.to) }
+            overlaps[#overlaps + 1] = {
+              nodes = { cluster[i].name, cluster[k].name }, from = math.max(a.from, b.from), to = math.min(a.to, b.to),
+            }
           end
         end
       end
@@ -88,8 +90,8 @@ end
 -- How many of the acknowledged rows are on a node.
 function watch.found(cluster, node, rows)
   if #rows == 0 then return 0 end
-  local listed = proc.must(proc.command { cluster.bin .. "/psql", "-XAtq", "-d", node:conninfo "gitlabhq_production", "-c", "select id from ledger" },
-    "reading the ledger of " .. node.name)
+  local listed = proc.must(proc.command { cluster.bin .. "/psql", "-XAtq", "-d", node:conninfo "gitlabhq_production", "-c",
+    "select id from ledger" }, "reading the ledger of " .. node.name)
   local known, found = {}, 0
   for id in listed:gmatch "%S+" do known[id] = true end
   for _, id in ipairs(rows) do found = found + (known[id] and 1 or 0) end
