@@ -2,7 +2,7 @@
 --
 --   local cluster = require("tests.spec.support.cluster").start()       about six seconds; options: defaults, bootstrap, output ("3")
 --   cluster.nodes[1]            { name = "db1", address, port, ssh_port, conninfo, repmgr_conninfo, dir, log }; db1 is the primary at first
---   cluster.env                 SLACK_WEBHOOK_URL, SLACK_TOKEN, PGSH_SLACK_URL, ALERTMANAGER_URL, PATH with knife and an ssh that knows db1…
+--   cluster.env                 SLACK_WEBHOOK_URL, SLACK_TOKEN, PGSH_SLACK_URL, ALERTMANAGER_URL, PATH with knife and an ssh that knows db1
 --   cluster.ssh_config          for ssh -F; cluster.repo: the clone of the chef repository; cluster.environment: "gprd"
 --   cluster:reset { bootstrap = true, output = "3", slack_limit = 1 }
 --   cluster:fault("start-fails", true, { node = "db2" })                tests/lab/cluster/faults.lua names them all
