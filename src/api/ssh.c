@@ -50,7 +50,8 @@ static SshAnswerOp *on_ask(void *self, const char *question) {
   Question asked = {.text = question, .flag = "ssh-add", .secret = true};
   _Static_assert(offsetof(AnswerOp, answer) == offsetof(SshAnswerOp, answer), "of one shape");
   if (run->asker == NULL) return NULL;
-  return (SshAnswerOp *)run->asker(run->asker_self, vm_loop(vm), &asked);
+  AnswerOp *answer = run->asker(run->asker_self, vm_loop(vm), &asked);
+  return (SshAnswerOp *)answer;
 }
 
 static void on_secret(void *self, const char *text) { redact_add(vm_redact(self), text, strlen(text)); }

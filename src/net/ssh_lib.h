@@ -75,6 +75,7 @@ struct SshSession {
   SshOpen how;
   Loop *loop;
   SshPhase phase;
+  bool in_kex;          /* the library is in the middle of the first key exchange */
   LIBSSH2_SESSION *lib; /* NULL: not yet, no more */
   SshWire wire;
   SshDial *dial;

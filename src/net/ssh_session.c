@@ -130,6 +130,29 @@ static void on_keepalive(Op *op, void *arg) {
 
 /* ---- the handshake ---- */
 
+static bool list_has(const char *list, const char *name, size_t len) {
+  for (const char *at = list; *at != '\0'; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
+    if (strcspn(at, ",") == len && memcmp(at, name, len) == 0) return true;
+  return false;
+}
+
+/* What of the list the library has, in the list's order. Not left to libssh2_session_method_pref, which copies overlapping memory
+ * when it has to leave something out (1.10). */
+static void session_supported(const SshSession *session, int method, const char *list, Buf *common) {
+  const char **names = NULL;
+  int count = libssh2_session_supported_algs(session->lib, method, &names);
+  for (size_t len; *list != '\0'; list += len + (list[len] == ',')) {
+    bool known = false;
+    len = strcspn(list, ",");
+    for (int i = 0; i < count && !known; i++)
+      known = strlen(names[i]) == len && memcmp(names[i], list, len) == 0;
+    if (!known || list_has(buf_str(common), list, len)) continue;
+    if (common->len > 0) buf_add_char(common, ',');
+    buf_add(common, list, len);
+  }
+  if (count > 0) libssh2_free(session->lib, names);
+}
+
 /* Before the key exchange: which algorithms. What the configuration says in its order, of that what the library has. */
 static bool session_prefer(SshSession *session, const SshHosts *hosts, const char *name, Err *err) {
   const SshConfig *config = session->how.config;
@@ -148,8 +171,11 @@ static bool session_prefer(SshSession *session, const SshHosts *hosts, const cha
   bool good = true;
   for (size_t i = 0; i < sizeof prefs / sizeof prefs[0] && good; i++) {
     if (prefs[i].list == NULL || prefs[i].list[0] == '\0') continue;
-    if (libssh2_session_method_pref(session->lib, prefs[i].method, prefs[i].list) != 0)
+    Buf common = {0};
+    session_supported(session, prefs[i].method, prefs[i].list, &common);
+    if (common.len == 0 || libssh2_session_method_pref(session->lib, prefs[i].method, buf_str(&common)) != 0)
       good = err_set(err, ERR_SSH_CONNECT, "the library has none of the configured %s", prefs[i].what);
+    buf_fini(&common);
   }
   buf_fini(&keys);
   return good;
@@ -261,7 +287,8 @@ static bool session_handshake(SshSession *session) {
   Err err = {0};
   SshDown why = SSH_DOWN_FAILED;
   int rc = libssh2_session_handshake(session->lib, session->wire.fd);
-  if (rc == LIBSSH2_ERROR_EAGAIN) return false;
+  session->in_kex = rc == LIBSSH2_ERROR_EAGAIN;
+  if (session->in_kex) return false;
   if (rc != 0) {
     int code;
     const char *reason = ssh_session_reason(session, &code);
@@ -372,11 +399,13 @@ static SshSession *session_open(const SshOpen *how) { return ssh_session_open_ho
 
 static void session_free_library(SshSession *session) {
   if (session->lib == NULL) return;
-  if (!session->wire.ended && session->phase <= SSH_UP) {
+  if (!session->wire.ended && !session->in_kex && session->phase <= SSH_UP) {
     libssh2_session_disconnect(session->lib, "done");
     ssh_wire_flush(&session->wire);
   }
   session->wire.dead = true; /* nothing is waited for any more */
+  /* Keys of an exchange that was cut off are only freed when it fails by itself (1.10). */
+  if (session->in_kex) libssh2_session_handshake(session->lib, session->wire.fd);
   for (int i = 0; i < 1000 && libssh2_session_free(session->lib) == LIBSSH2_ERROR_EAGAIN; i++)
     ;
   session->lib = NULL;

@@ -96,7 +96,8 @@ local function many_hosts()
     table.insert(rivals, { "clush", ("clush -S -w h[1-%d] -f %d -o %s true"):format(HOSTS, AT_ONCE, quote(options)) })
   end
   if installed "ansible" then
-    table.insert(rivals, { "ansible raw", ("ANSIBLE_SSH_ARGS=%s ansible -i %s all -f %d -m raw -a true"):format(quote(options), list, AT_ONCE) })
+    local command = "ANSIBLE_SSH_ARGS=%s ansible -i %s all -f %d -m raw -a true"
+    table.insert(rivals, { "ansible raw", command:format(quote(options), list, AT_ONCE) })
   end
   compare(("`true` on %d hosts, %d at once, nothing connected before"):format(HOSTS, AT_ONCE), rivals)
 end

@@ -21,7 +21,8 @@ local function mark() -- a number of seconds nobody else sleeps
 end
 
 local function alive(text)
-  return sh.read("ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -E -- '^[^ ]+ +(/bin/)?sleep " .. text .. "'", { ok = { 0, 1 } }).out ~= ""
+  local list = "ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -E -- "
+  return sh.read(list .. "'^[^ ]+ +(/bin/)?sleep " .. text .. "'", { ok = { 0, 1 } }).out ~= ""
 end
 
 local function wait_until(f, seconds)
@@ -53,7 +54,8 @@ for _, transport in ipairs { "lib", "openssh" } do
     end)
 
     it("passes odd arguments on as they are", function()
-      for _, word in ipairs { "", " ", "'", '"', "\\", "$(id)", "`id`", "a\nb", "-n", "*", "~", "!", "\t", "ü€", "\1\127\255", "%s", "#", "&& x", "\\n" } do
+      for _, word in ipairs { "", " ", "'", '"', "\\", "$(id)", "`id`", "a\nb", "-n", "*", "~", "!", "\t", "ü€",
+        "\1\127\255", "%s", "#", "&& x", "\\n" } do
         assert.equal("<" .. word .. ">", far:read({ "printf", "<%s>", word }).out)
       end
       local many = {}
