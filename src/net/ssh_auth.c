@@ -180,7 +180,8 @@ static int on_agent_sign(LIBSSH2_SESSION *lib, unsigned char **sig, size_t *sig_
   const unsigned char *whole;
   size_t whole_len;
   if (!ssh_wire_string(&answer, &left, &whole, &whole_len)) return -1;
-  if (!ssh_wire_string(&whole, &whole_len, &text, &n) || !ssh_wire_string(&whole, &whole_len, &text, &n)) return -1;
+  if (!ssh_wire_string(&whole, &whole_len, &text, &n)) return -1; /* the algorithm's name */
+  if (!ssh_wire_string(&whole, &whole_len, &text, &n)) return -1;
   *sig = memcpy(mem_alloc(n), text, n); /* the library frees it: it uses malloc */
   *sig_len = n;
   return 0;
@@ -199,6 +200,20 @@ static int on_probe_sign(LIBSSH2_SESSION *lib, unsigned char **sig, size_t *sig_
   return -1;
 }
 
+static int on_file_sign(LIBSSH2_SESSION *lib, unsigned char **sig, size_t *sig_len, const unsigned char *data, size_t len,
+                        void **abstract) {
+  SshAuth *auth = *abstract;
+  Buf signature = {0};
+  (void)lib;
+  if (!ssh_key_sign(auth->file, data, len, &signature)) {
+    buf_fini(&signature);
+    return -1;
+  }
+  *sig_len = signature.len;
+  *sig = (unsigned char *)buf_take(&signature);
+  return 0;
+}
+
 static int auth_call(SshAuth *auth) {
   SshSession *session = auth->session;
   const char *user = session->how.config->user;
@@ -207,6 +222,8 @@ static int auth_call(SshAuth *auth) {
     return libssh2_userauth_publickey(session->lib, user, auth->key->blob, auth->key->len, on_agent_sign, &self);
   if (auth->doing == AUTH_PROBE)
     return libssh2_userauth_publickey(session->lib, user, auth->file->blob, auth->file->blob_len, on_probe_sign, &self);
+  if (auth->file->plain)
+    return libssh2_userauth_publickey(session->lib, user, auth->file->blob, auth->file->blob_len, on_file_sign, &self);
   Buf pub = {0};
   buf_printf(&pub, "%s.pub", auth->file->path);
   int rc = libssh2_userauth_publickey_fromfile_ex(session->lib, user, (unsigned)strlen(user),

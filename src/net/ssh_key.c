@@ -70,8 +70,10 @@ static void key_read_public(SshKeyFile *key, const char *path) {
   buf_fini(&text);
 }
 
-/* The part of OpenSSH's own format that is never encrypted: cipher, key derivation, public key. */
-static void key_read_openssh(SshKeyFile *key, const unsigned char *bytes, size_t len) {
+/* The part of OpenSSH's own format that is never encrypted: cipher, key derivation, public key. Of a plain one the private part
+ * that follows, inside bytes. */
+static void key_read_openssh(SshKeyFile *key, const unsigned char *bytes, size_t len, const unsigned char **rest,
+                             size_t *rest_len) {
   static const char magic[] = "openssh-key-v1"; /* with its zero byte */
   const unsigned char *text;
   size_t n;
@@ -80,16 +82,50 @@ static void key_read_openssh(SshKeyFile *key, const unsigned char *bytes, size_t
   len -= sizeof magic;
   if (!ssh_wire_string(&bytes, &len, &text, &n)) return;
   key->encrypted = n != 4 || memcmp(text, "none", 4) != 0;
-  if (!ssh_wire_string(&bytes, &len, &text, &n) || !ssh_wire_string(&bytes, &len, &text, &n) || len < 4) return;
+  for (int i = 0; i < 2; i++) /* how the key is derived, and with what */
+    if (!ssh_wire_string(&bytes, &len, &text, &n)) return;
+  if (len < 4) return;
   bytes += 4; /* how many keys: one */
   len -= 4;
-  if (key->blob != NULL || !ssh_wire_string(&bytes, &len, &text, &n)) return;
-  key->blob = memcpy(mem_alloc(n), text, n);
-  key->blob_len = n;
+  if (!ssh_wire_string(&bytes, &len, &text, &n)) return;
+  if (key->blob == NULL) {
+    key->blob = memcpy(mem_alloc(n), text, n);
+    key->blob_len = n;
+  }
+  key->plain = !key->encrypted && key->blob_len == n && memcmp(key->blob, text, n) == 0;
+  if (!ssh_wire_string(&bytes, &len, rest, rest_len)) key->plain = false;
+}
+
+/* The decoded bytes of a file in that format, wiped by the caller. NULL: it is another. */
+static unsigned char *key_decode_openssh(const char *text, size_t *len) {
+  static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----", end[] = "-----END";
+  const char *start = strstr(text, begin), *stop = start != NULL ? strstr(start, end) : NULL;
+  if (stop == NULL) return NULL;
+  return key_decode(start + sizeof begin - 1, (size_t)(stop - start) - sizeof begin + 1, len);
+}
+
+bool ssh_key_sign(const SshKeyFile *key, const void *data, size_t len, Buf *signature) {
+  Buf text = {0};
+  Err err = {0};
+  SshKeyFile again = {0};
+  size_t size = 0, rest_len = 0;
+  const unsigned char *rest = NULL;
+  bool good = false;
+  unsigned char *bytes = file_read(key->path, KEY_MOST_BYTES, &text, &err) ? key_decode_openssh(buf_str(&text), &size) : NULL;
+  if (bytes != NULL) {
+    key_read_openssh(&again, bytes, size, &rest, &rest_len);
+    good = again.plain && ssh_sign(rest, rest_len, data, len, signature);
+    explicit_bzero(bytes, size);
+  }
+  free(bytes);
+  if (text.data != NULL) explicit_bzero(text.data, text.len);
+  buf_fini(&text);
+  err_fini(&err);
+  ssh_key_fini(&again);
+  return good;
 }
 
 bool ssh_key_read(SshKeyFile *key, const char *path) {
-  static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----", end[] = "-----END";
   Buf text = {0}, pub = {0};
   Err err = {0};
   memset(key, 0, sizeof *key);
@@ -98,18 +134,16 @@ bool ssh_key_read(SshKeyFile *key, const char *path) {
   key_read_public(key, buf_str(&pub));
   buf_fini(&pub);
   if (file_read(path, KEY_MOST_BYTES, &text, &err)) {
-    const char *start = strstr(buf_str(&text), begin), *stop = start != NULL ? strstr(start, end) : NULL;
     key->has_private = strstr(buf_str(&text), "PRIVATE KEY-----") != NULL;
     key->encrypted = strstr(buf_str(&text), "ENCRYPTED") != NULL; /* the older formats */
-    if (stop != NULL) {
-      size_t len = 0;
-      unsigned char *bytes = key_decode(start + sizeof begin - 1, (size_t)(stop - start) - sizeof begin + 1, &len);
-      if (bytes != NULL) {
-        key_read_openssh(key, bytes, len);
-        explicit_bzero(bytes, len);
-      }
-      free(bytes);
+    size_t len = 0, rest_len = 0;
+    const unsigned char *rest = NULL;
+    unsigned char *bytes = key_decode_openssh(buf_str(&text), &len);
+    if (bytes != NULL) {
+      key_read_openssh(key, bytes, len, &rest, &rest_len);
+      explicit_bzero(bytes, len);
     }
+    free(bytes);
     explicit_bzero(text.data, text.len);
     /* An IdentityFile may name the public key of one that the agent holds. */
     if (!key->has_private && key->blob == NULL) key_read_public(key, path);

@@ -138,10 +138,15 @@ typedef struct SshKeyFile {
   size_t blob_len;
   bool has_pub; /* path.pub is there */
   bool has_private;
+  bool plain; /* OpenSSH's format, not encrypted: ssh_sign can */
   bool encrypted;
 } SshKeyFile;
 bool ssh_key_read(SshKeyFile *key, const char *path); /* false: it is no key */
 void ssh_key_fini(SshKeyFile *key);
+/* The signature of data by a key file that is plain; without the algorithm's name in front. False: it is broken. */
+bool ssh_key_sign(const SshKeyFile *key, const void *data, size_t len, Buf *signature);
+/* ssh_sign.c: by the private part of such a file. */
+bool ssh_sign(const unsigned char *private_part, size_t private_len, const void *data, size_t len, Buf *signature);
 /* The type in a wire form: "ssh-ed25519". False: it is none. */
 bool ssh_key_type(const unsigned char *blob, size_t len, char type[64]);
 /* A string of a wire form: moves *at on. False: it is cut short. */
