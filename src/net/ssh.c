@@ -21,6 +21,7 @@ struct Ssh {
   const SshTransportOps *ops; /* what was chosen; NULL: not yet */
   SshSession *session;        /* NULL: none */
   SshCmd *cmds;
+  Ssh *helper; /* a second connection, for what must get through when this one takes no more; NULL: none yet */
   char *where;
   char shell[16]; /* the login shell's name; "": not known */
 };
@@ -45,6 +46,7 @@ static void ssh_end_session(Ssh *ssh) {
 
 void ssh_close(Ssh *ssh) {
   if (ssh == NULL) return;
+  ssh_close(ssh->helper);
   if (ssh->resolving != NULL) {
     op_on_settled(&ssh->resolving->op, NULL, NULL);
     op_cancel(&ssh->resolving->op, ERR_CANCELLED);
@@ -224,7 +226,11 @@ SshOp *ssh_exec(Ssh *ssh, SshSpec *spec, int64_t timeout_ms, const char *deadlin
   return &cmd->pub;
 }
 
-SshCmd *ssh_urgent(Ssh *ssh, SshSpec *spec, int64_t timeout_ms) {
+SshCmd *ssh_urgent(Ssh *ssh, SshSpec *spec, int64_t timeout_ms, bool elsewhere) {
+  if (elsewhere) {
+    if (ssh->helper == NULL) ssh->helper = ssh_open(ssh->loop, &ssh->options);
+    return (SshCmd *)ssh_exec(ssh->helper, spec, timeout_ms, NULL);
+  }
   if (!ssh->up) {
     ssh_spec_fini(spec);
     return NULL;

@@ -15,6 +15,7 @@
 #define CMD_WORDS_LINES 10
 /* For the end of one that was stopped: TERM, two seconds, KILL, and its end told, within the Op's own grace. */
 #define CMD_PATIENCE_MS 2800
+#define CMD_IMPATIENT_MS 500 /* after that the kill goes over a second connection, when it has not begun */
 
 static void cmd_defer(SshCmd *cmd);
 
@@ -131,10 +132,8 @@ static void cmd_over(SshCmd *cmd) {
   cmd->state = SSH_CMD_OVER;
   cmd->told_end = true;
   cmd_drop_patience(cmd);
-  if (cmd->spec.ready != NULL) {
-    cmd->tell_ready = true;
-    cmd_defer(cmd);
-  }
+  cmd->tell_ready = cmd->spec.ready != NULL;
+  if (cmd->tell_ready || cmd->killer != NULL) cmd_defer(cmd);
   Ssh *ssh = cmd->ssh;
   cmd->ssh = NULL; /* the handle may go before the Op does */
   if (ssh != NULL) ssh_forget(ssh, cmd);
@@ -147,11 +146,21 @@ void ssh_cmd_fail(SshCmd *cmd, Err *err) {
 
 /* ---- what may not be done at once ---- */
 
+/* One that has not begun must not: by then the number may be another process's. */
+static void cmd_drop_killer(SshCmd *cmd) {
+  SshCmd *killer = cmd->killer;
+  cmd->killer = NULL;
+  if (killer == NULL) return;
+  if (!killer->pub.op.sent) op_cancel(&killer->pub.op, ERR_CANCELLED);
+  op_unref(&killer->pub.op);
+}
+
 static void cmd_start_killer(SshCmd *cmd);
 
 static void on_deferred(Deferred *deferred) {
   SshCmd *cmd = (SshCmd *)((char *)deferred - offsetof(SshCmd, deferred));
   if (cmd->stopping && cmd->said_hello && !cmd->told_end && cmd->killer == NULL && cmd->ssh != NULL) cmd_start_killer(cmd);
+  if (cmd->told_end) cmd_drop_killer(cmd);
   if (cmd->early.bytes.len > 0 && cmd->ssh != NULL) ssh_kick(cmd->ssh, cmd);
   if (cmd->tell_ready) {
     cmd->tell_ready = false;
@@ -184,13 +193,29 @@ static void cmd_start_killer(SshCmd *cmd) {
   spec.become = mem_strdup(cmd->spec.become);
   spec.become_password = mem_strdup(cmd->spec.become_password);
   spec.tail = true;
-  cmd->killer = ssh_urgent(cmd->ssh, &spec, CMD_PATIENCE_MS);
+  cmd_drop_killer(cmd);
+  cmd->killer = ssh_urgent(cmd->ssh, &spec, 2 * CMD_PATIENCE_MS, cmd->elsewhere);
+}
+
+static void on_patience(Op *op, void *arg);
+
+static void cmd_wait(SshCmd *cmd, int64_t ms) {
+  cmd->patience = timer_start(cmd->pub.op.loop, ms, 0, NULL);
+  op_on_settled(cmd->patience, on_patience, cmd);
 }
 
 static void on_patience(Op *op, void *arg) {
   SshCmd *cmd = arg;
   op_unref(op);
   cmd->patience = NULL;
+  if (!cmd->impatient) { /* does the killer wait for a place (MaxSessions)? */
+    cmd->impatient = true;
+    cmd_wait(cmd, CMD_PATIENCE_MS - CMD_IMPATIENT_MS);
+    if (cmd->ssh == NULL || !cmd->said_hello || (cmd->killer != NULL && cmd->killer->pub.op.sent)) return;
+    cmd->elsewhere = true;
+    cmd_start_killer(cmd);
+    return;
+  }
   op_ref(&cmd->pub.op);
   if (cmd->ssh != NULL) ssh_drop(cmd->ssh, cmd);
   if (cmd->failure.code != ERR_NONE)
@@ -205,8 +230,7 @@ static void on_patience(Op *op, void *arg) {
 static void cmd_stop(SshCmd *cmd) {
   if (cmd->stopping || cmd->told_end) return;
   cmd->stopping = true;
-  cmd->patience = timer_start(cmd->pub.op.loop, CMD_PATIENCE_MS, 0, NULL);
-  op_on_settled(cmd->patience, on_patience, cmd);
+  cmd_wait(cmd, CMD_IMPATIENT_MS);
   cmd_defer(cmd);
 }
 

@@ -56,6 +56,8 @@ typedef struct SshCmd {
   bool urgent;           /* goes before those that wait for a channel */
   int tries;             /* how often it was given to a transport */
   struct SshCmd *killer; /* the command that ends the far group */
+  bool impatient;        /* its first span is over */
+  bool elsewhere;        /* a second one was sent over a connection of its own */
   Op *patience;          /* how long we wait for the end of one that was stopped */
   Deferred deferred;     /* what may not be done inside a transport's call: ready, stop */
   bool tell_ready;
@@ -141,8 +143,9 @@ void ssh_forget(Ssh *ssh, SshCmd *cmd); /* it is over: takes it off the list and
 void ssh_learn_shell(Ssh *ssh, const char *name, size_t len);
 void ssh_kick(Ssh *ssh, SshCmd *cmd); /* the transport's kick, when it has it */
 void ssh_drop(Ssh *ssh, SshCmd *cmd); /* the transport's drop, when it has it */
-/* A command at once, over the session there is: NULL when there is none. A reference. Takes over spec's content. */
-SshCmd *ssh_urgent(Ssh *ssh, SshSpec *spec, int64_t timeout_ms);
+/* A command at once, over the session there is: NULL when there is none. A reference. Takes over spec's content. `elsewhere`:
+ * over a second connection, since that one takes no more commands. */
+SshCmd *ssh_urgent(Ssh *ssh, SshSpec *spec, int64_t timeout_ms, bool elsewhere);
 /* The session went down before the command could have begun: send it over a new one? */
 bool ssh_again(Ssh *ssh, SshCmd *cmd);
 

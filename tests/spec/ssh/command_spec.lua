@@ -1,6 +1,7 @@
 -- ssh: commands over one session: outputs, input, limits, environment, sudo, quoting, many at once, following.
 local ssh, host, secret, sh = require "pgsh.ssh", require "pgsh.host", require "pgsh.secret", require "pgsh.sh"
 local sshd = require "tests.spec.support.sshd"
+local run = require "tests.spec.support.run"
 
 local TOKEN = "shh-9876543210-fedcba"
 
@@ -146,6 +147,20 @@ for _, transport in ipairs { "lib", "openssh" } do
       task:cancel()
       assert.equal("cancelled", failure(task.join, task).kind)
       assert.is_true(wait_until(function() return not alive(seconds) end, 3))
+    end)
+
+    it("ends it at Ctrl-C, which leaves a change unknown", function()
+      local seconds = mark()
+      local box = run.box {}
+      local script = ("return require 'pgsh.ssh' { host = 'h1', config = %q, transport = %q }:run 'sleep %s'")
+        :format(server.config, transport, seconds)
+      local process = box:start { "-e", script }
+      assert.is_true(wait_until(function() return alive(seconds) end, 10))
+      process:signal "INT"
+      local status = process:wait(20).exit
+      assert.is_true(wait_until(function() return not alive(seconds) end, 4))
+      assert.is_true(status == 6 or status == 130, tostring(status) .. process:stderr())
+      box:remove()
     end)
 
     it("follows a command line by line", function()

@@ -261,6 +261,19 @@ describe("ssh", function()
     few:remove()
   end)
 
+  it("ends a command also when the server takes no more sessions", function()
+    local few = sshd.start { max_sessions = 3 }
+    local h <close> = ssh { host = "h1", config = few.config, transport = "lib" }
+    local seconds = mark()
+    local tasks = {}
+    for i = 1, 3 do tasks[i] = host.spawn("one", function() h:read { "sleep", seconds } end) end
+    assert.is_true(wait_until(function() return #few:processes() == 3 end))
+    for i = 1, 3 do tasks[i]:cancel() end
+    for i = 1, 3 do pcall(tasks[i].join, tasks[i]) end
+    assert.is_true(wait_until(function() return #few:processes() == 0 end, 5))
+    few:remove()
+  end)
+
   it("leaves no descriptor and no child behind", function()
     local before = descriptors()
     for _ = 1, 5 do
