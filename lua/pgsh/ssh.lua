@@ -116,12 +116,12 @@ function ssh.each(targets, f, options)
   for key, value in pairs(options) do
     if key ~= "at_once" then how[key] = value end
   end
-  local results, failures, next_one = {}, {}, 0
+  local results, failures, next_one, call = {}, {}, 0, host.ordinal()
   local function worker()
     while next_one < #targets do
       next_one = next_one + 1
       local target = targets[next_one]
-      local ok, value = pcall(one, target, f, how)
+      local ok, value = pcall(host.branch, ("each %d/%d %s"):format(call, next_one, tostring(target)), one, target, f, how)
       if ok then results[target] = value == nil and true or value else failures[target] = value end
     end
   end
