@@ -161,7 +161,8 @@ static void on_deferred(Deferred *deferred) {
   SshCmd *cmd = (SshCmd *)((char *)deferred - offsetof(SshCmd, deferred));
   if (cmd->stopping && cmd->said_hello && !cmd->told_end && cmd->killer == NULL && cmd->ssh != NULL) cmd_start_killer(cmd);
   if (cmd->told_end) cmd_drop_killer(cmd);
-  if (cmd->early.bytes.len > 0 && cmd->ssh != NULL) ssh_kick(cmd->ssh, cmd);
+  if (cmd->tell_kick && cmd->ssh != NULL) ssh_kick(cmd->ssh, cmd);
+  cmd->tell_kick = false;
   if (cmd->tell_ready) {
     cmd->tell_ready = false;
     if (cmd->spec.ready != NULL) cmd->spec.ready(cmd->spec.ready_arg);
@@ -306,6 +307,7 @@ static void cmd_keep(SshCmd *cmd, bool is_err, const char *bytes, size_t len) {
 
 /* sudo asks for the password. A second time: it was the wrong one. */
 static void cmd_prompted(SshCmd *cmd) {
+  cmd->tell_kick = true;
   if (cmd->prompts++ == 0) {
     flow_add(&cmd->early, cmd->spec.become_password, strlen(cmd->spec.become_password));
     flow_add(&cmd->early, "\n", 1);
@@ -344,6 +346,7 @@ static void cmd_listen(SshCmd *cmd, const char *bytes, size_t len) {
     if (cmd->ssh != NULL && cmd->spec.become == NULL && rest < end) ssh_learn_shell(cmd->ssh, rest + 1, (size_t)(end - rest - 1));
     cmd->said_hello = true;
     cmd->in_held = false;
+    cmd->tell_kick = true;
     cmd_defer(cmd); /* to be stopped, or its input is let go */
     size_t line = (size_t)(end - at) + 1;
     memmove(at, at + line, left - line);

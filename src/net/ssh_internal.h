@@ -60,7 +60,7 @@ typedef struct SshCmd {
   bool elsewhere;        /* a second one was sent over a connection of its own */
   Op *patience;          /* how long we wait for the end of one that was stopped */
   Deferred deferred;     /* what may not be done inside a transport's call: ready, stop */
-  bool tell_ready;
+  bool tell_ready, tell_kick;
 } SshCmd;
 
 /* ---- what a transport calls (ssh_cmd.c) ---- */

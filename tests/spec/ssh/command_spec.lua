@@ -210,6 +210,51 @@ for _, transport in ipairs { "lib", "openssh" } do
       assert.equal("ssh_connect", errors.nowhere.code)
     end)
 
+    it("gives sudo a password when it asks for one, and only then", function()
+      -- A sudo that asks as the real one does: three times, a byte at a time.
+      local dir = server.dir .. "/bin"
+      sh.run { "mkdir", "-p", dir }
+      local file = assert(io.open(dir .. "/sudo", "w"))
+      file:write(([[
+#!/bin/sh
+while [ $# -gt 0 ]; do
+  case $1 in
+    -n) ask=no;; -S) ask=yes;; -p) shift; prompt=$1;; -u) shift; export SUDO_TO=$1;; --) shift; break;;
+  esac
+  shift
+done
+if [ -e %s/free ]; then exec "$@"; fi
+[ "$ask" = yes ] || { echo "sudo: a password is required" >&2; exit 1; }
+for i in 1 2 3; do
+  printf %%s "$prompt" >&2
+  IFS= read -r word || exit 1
+  [ "$word" = "%s" ] && exec "$@"
+  echo "Sorry, try again." >&2
+done
+exit 1
+]]):format(dir, TOKEN))
+      file:close()
+      sh.run { "chmod", "755", dir .. "/sudo" }
+      local other = sshd.start { settings = "SetEnv PATH=" .. dir .. ":/usr/bin:/bin" }
+      local h <close> = ssh { host = "h1", config = other.config, transport = transport }
+      local right, wrong = { "ana", password = secret(TOKEN) }, { "ana", password = "not-" .. TOKEN }
+      local text = ("0123456789\n"):rep(100000)
+      assert.equal("ana " .. text, h:read("printf '%s ' $SUDO_TO; cat", { become = right, input = text }).out)
+      assert.equal("ana 1\nx", h:read("echo $SUDO_TO $A; cat", { become = right, env = { A = "1" }, input = "x" }).out)
+      assert.equal(0, h:read({ "true" }, { become = right }).exit)
+      local err = failure(h.run, h, { "touch", dir .. "/touched" }, { become = wrong, input = text })
+      assert.equal("spawn", err.code)
+      has(err.message, "did not accept the password")
+      err = failure(h.run, h, { "touch", dir .. "/touched" }, { become = "ana" })
+      assert.equal("spawn", err.code)
+      has(err.detail, "password is required")
+      assert.equal("", sh.read({ "ls", dir }).out:gsub("sudo\n", ""))
+      sh.run { "touch", dir .. "/free" }
+      assert.equal("ana 1\nx", h:read("echo $SUDO_TO $A; cat", { become = wrong, env = { A = "1" }, input = "x" }).out)
+      assert.equal("ana\n", h:read("echo $SUDO_TO", { become = "ana" }).out)
+      other:remove()
+    end)
+
     if os.execute "sudo -n true >/dev/null 2>&1" then
       it("becomes another user by sudo", function()
         assert.equal("nobody\n", far:read({ "id", "-un" }, { become = "nobody" }).out)
