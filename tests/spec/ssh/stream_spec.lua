@@ -108,6 +108,7 @@ for _, transport in ipairs { "lib", "openssh" } do
       host.sleep(0.2)
       server:kill_sessions()
       assert.equal("unknown", failure(task.join, task).kind)
+      assert.is_true(wait_until(function() return #server:processes() == 0 end))
       task = host.spawn("two", function() return pipe { far:output "echo x; sleep 20", file.writer(path "lost") } end)
       assert.is_true(wait_until(function() return #server:processes() > 0 end))
       host.sleep(0.2)
