@@ -8,9 +8,10 @@ Q := $(if $(filter 1,$(V)),,@)
 
 # What a fresh Debian 12 needs: to build, to test, to lint.
 DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libdeflate-dev libssl-dev libssh2-1-dev libyaml-dev
-DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip
+DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip \
+  git curl openssh-client openssh-server postgresql-15-repmgr prometheus-alertmanager
 DEPS_LAB := curl jq postgresql-client-15
-DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2
+DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2 pssh clustershell
 DEPS_LINT := clang clang-tidy clang-format cppcheck valgrind libclang-rt-14-dev universal-ctags
 
 LIBS := lua5.4 libuv libpq libcurl libssh2 yaml-0.1 jansson zlib libdeflate libcrypto
@@ -37,7 +38,7 @@ PKG = $(shell pkg-config --cflags $(LIBS))
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DPGSH_VERSION='"$(VERSION)"' -Isrc $(PKG) $(CFLAGS) $(HARD)
 
 .DEFAULT_GOAL := all
-.PHONY: help deps deps-build deps-lint all demo check check-lab lint lint-layers fmt fuzz bench bench-heroku bench-pipe stats install uninstall clean
+.PHONY: help deps deps-build deps-lint all demo check check-lab lint lint-layers fmt fuzz bench bench-heroku bench-pipe bench-ssh stats install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -114,12 +115,14 @@ fmt: deps-lint ## format the C sources
 fuzz: deps-lint deps-build ## fuzz the parsers (SECONDS=30 each)
 	$(Q)tests/fuzz/run.sh $(or $(SECONDS),30)
 
-bench: bench-heroku bench-pipe ## every measurement
+bench: bench-heroku bench-pipe bench-ssh ## every measurement
 bench-heroku: deps $(BUILD)/.deps-lab all ## start-up, journal, and the Heroku maintenance against the CLI
 	$(Q)./pgsh lua tests/bench/bench.lua
 bench-pipe: deps $(BUILD)/.deps-bench all ## dump, gzip and hashes in one pass, import, rows, against pigz, gunzip, psql, psycopg2
 	$(Q)./pgsh lua tests/bench/pipe.lua
 	$(Q)./pgsh lua tests/bench/rows.lua
+bench-ssh: deps $(BUILD)/.deps-bench all ## 200 hosts, 1000 commands, 256 MB, against ssh, pssh, clush and scp
+	$(Q)./pgsh lua tests/bench/ssh.lua
 
 stats: ## lines by folder, largest files
 	@for d in src/*/ lua/pgsh lua/meta procedures tests; do printf '%-14s %6d\n' $$d $$(git ls-files $$d | xargs cat | wc -l); done
