@@ -6,22 +6,29 @@ procedure {
 }
 
 local names = param.list {
-  "hosts", "database hosts as ssh knows them; HOST=NODE where repmgr calls one otherwise", required = true, placeholder = "<host>,<host>,<host>",
+  "hosts", "database hosts as ssh knows them; HOST=NODE where repmgr calls one otherwise", required = true,
+  placeholder = "<host>,<host>,<host>",
 }
 local environment = param.string { "environment", "environment: the roles' names begin with it", default = "gprd" }
 local chef_repo = param.string { "chef-repo", "working copy of the chef repository", required = true, placeholder = "<chef-repo>" }
-local alertmanager_url = param.string { "alertmanager", "address of the Alertmanager; without it nothing is silenced", env = "ALERTMANAGER_URL" }
+local alertmanager_url = param.string {
+  "alertmanager", "address of the Alertmanager; without it nothing is silenced", env = "ALERTMANAGER_URL",
+}
 local channels = param.list { "channels", "chat channels to tell", default = { "#production", "#database" } }
 local service = param.string { "service", "what gitlab-ctl calls the database", default = "postgresql" }
 
 local ssh_config = param.string { "ssh-config", "another configuration file for ssh" }
 local sudo = param.boolean { "sudo", "gitlab-ctl, chef-client and service need sudo", default = false }
-local silenced = param.list { "silence", "alerts to silence, a silence each: alertname=~\"PostgreSQL.*\"", default = { "alertname=~\"PostgreSQL.*\"" } }
+local silenced = param.list {
+  "silence", "alerts to silence, a silence each: alertname=~\"PostgreSQL.*\"", default = { "alertname=~\"PostgreSQL.*\"" },
+}
 local window = param.duration { "window", "how long the silences last", default = "2h" }
 local deploy_check = param.string { "deploy-check", "command that exits 0 when no deploy is in progress or planned" }
 local lag_limit = param.integer { "lag", "how many bytes a replica may be behind", default = 16 * 1024 * 1024, min = 0 }
 local failover_limit = param.duration { "failover-timeout", "longest wait for the failover", default = "120s" }
-local stream_limit = param.duration { "stream-timeout", "longest wait until a replica streams and the cluster is in order", default = "10m" }
+local stream_limit = param.duration {
+  "stream-timeout", "longest wait until a replica streams and the cluster is in order", default = "10m",
+}
 local command_limit = param.duration { "command-timeout", "longest run of chef-client and of reconfigure", default = "30m" }
 local budget = param.duration { "budget", "how long there may be no primary", default = "60s" }
 local follow_log = param.string { "follow-log", "log of the database to follow meanwhile", default = "/var/log/gitlab/postgresql/current" }
@@ -190,7 +197,9 @@ end)
 
 preflight "The cluster is in order" (function()
   if cluster.why then return end
-  if not cluster.primary or cluster.primary == "several" then return problem("the cluster has %s primary", cluster.primary and "more than one" or "no") end
+  if not cluster.primary or cluster.primary == "several" then
+    return problem("the cluster has %s primary", cluster.primary and "more than one" or "no")
+  end
   for _, node in ipairs(nodes) do
     local ok, good, seen = pcall(node.gitlab.cluster_ok, node.gitlab)
     if not ok then good, seen = false, tostring(good) end
