@@ -9,12 +9,6 @@ describe("the service", function()
   setup(function()
     lab = clusters.start()
     box = run.box(lab.env)
-    -- Until the C module is there, a stand-in over the ssh program.
-    if require("pgsh.host").embedded "meta/ssh.lua" then
-      box.env.PGSH_PATH = os.getenv "PGSH_PATH"
-    else
-      box.env.PGSH_PATH = run.shell "pwd" .. "/tests/spec/support/standin"
-    end
   end)
   teardown(function()
     box:remove()
