@@ -46,6 +46,9 @@ function host.branch(name, f, ...) end
 ---1, 2, … for each call inside the current scope: to tell its parts apart, the same when it is entered again.
 ---@return integer
 function host.ordinal() end
+---How many changes of the current scope were answered from the journal so far.
+---@return integer
+function host.replayed() end
 ---Forget what is recorded for every branch that begins with prefix .. "/" (the step was undone, or is to be made anew).
 ---@param prefix string             # a step's id
 function host.forget(prefix) end

@@ -2,6 +2,7 @@
 --
 -- The API answers failures with status 200, so what its answer says is looked at; what it refuses for its rate (429) is repeated
 -- when it says so. Slack knows no idempotency key: when an answer is lost, the channel's history decides where it may be read.
+local anew = require "pgsh.anew"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
 local secret = require "pgsh.secret"
@@ -106,21 +107,17 @@ local function posted(self, handle, channel, text)
   return happened
 end
 
--- How often a message was refused in this process. The refusal is in the journal, as the answer to a request that went well: when
--- the step is tried again it is met there, and behind it the message is sent anew.
-local refusals = {}
-
+-- A refusal is in the journal, as the answer to a request that went well: when the step is tried again it is met there, and behind it
+-- the message is sent anew.
 local function by_api(self, handle, channel, text, what)
-  local key, result = channel .. "\n" .. text, nil
-  for attempt = 0, refusals[key] or 0 do
-    result = handle:post("/chat.postMessage", {
+  local result = anew(function()
+    return handle:post("/chat.postMessage", {
       json = { channel = channel, text = text, unfurl_links = false }, pick = { "ok", "error", "needed", "ts", "channel" },
-      what = attempt == 0 and what or ("%s (again)"):format(what), idempotent = self.again,
+      what = what, idempotent = self.again,
       resolve = function() return posted(self, handle, channel, text), { status = 200, json = { ok = true } } end,
     })
-    if unknown.is(result) or result.json.ok then return result end
-  end
-  refusals[key] = (refusals[key] or 0) + 1
+  end, function(reply) return reply.json.ok end)
+  if unknown.is(result) or result.json.ok then return result end
   refuse(channel, tostring(result.json.error), result.json.needed and " (needed: " .. tostring(result.json.needed) .. ")")
 end
 

@@ -96,6 +96,12 @@ static int l_host_ordinal(lua_State *L) {
   return 1;
 }
 
+/* replayed(): how many changes of this scope were answered from the journal so far. */
+static int l_host_replayed(lua_State *L) {
+  lua_pushinteger(L, host_scope(L)->replayed);
+  return 1;
+}
+
 static int l_host_forget(lua_State *L) {
   door_forget(run_of(L)->door, luaL_checkstring(L, 1));
   return 0;
@@ -139,12 +145,8 @@ static int l_host_settle(lua_State *L) {
 }
 
 void host_add_scope(lua_State *L) {
-  static const luaL_Reg functions[] = {{"within", l_host_within},
-                                       {"branch", l_host_branch},
-                                       {"ordinal", l_host_ordinal},
-                                       {"forget", l_host_forget},
-                                       {"unknowns", l_host_unknowns},
-                                       {"settle", l_host_settle},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"within", l_host_within}, {"branch", l_host_branch},     {"ordinal", l_host_ordinal}, {"replayed", l_host_replayed},
+      {"forget", l_host_forget}, {"unknowns", l_host_unknowns}, {"settle", l_host_settle},   {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }
