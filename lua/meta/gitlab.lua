@@ -60,7 +60,8 @@ local Node = {}
 function Node:status(service) end
 ---Change: start a service. It fails unless runit says that it runs.
 ---@param service string
----@param options? {timeout: number|string?}
+---`anew`: one that an earlier attempt at the step has started, and that is down by now, is started anew.
+---@param options? {timeout: number|string?, anew: boolean?}
 ---@return gitlab.Service
 function Node:start(service, options) end
 ---Change: stop a service. It fails unless runit says that it is down.
@@ -84,8 +85,9 @@ function Node:cluster() end
 ---Is the cluster in order, as this host's repmgr sees it? With what it says otherwise.
 ---@return boolean, string
 function Node:cluster_ok() end
----Change: gitlab-ctl repmgr standby follow NAME. `resolve` decides when its answer was lost: a second call may be refused by repmgr.
+---Change: gitlab-ctl repmgr standby follow NAME. `done` tells whether it follows, and is asked
+---for a while when the answer was lost: a second call may be refused by repmgr. Without it the operator decides.
 ---@param name string
----@param options? {timeout: number|string?, resolve: (fun(): boolean?, table?)?}
+---@param options? {timeout: number|string?, done: (fun(): boolean)?}
 ---@return pgsh.ShResult
 function Node:follow(name, options) end

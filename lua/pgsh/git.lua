@@ -122,7 +122,7 @@ function Repo:file(path, name) return read(self, argv_of("show", ("%s:%s"):forma
 
 -- Commit these files with this message. Nothing to commit is no error: false. The result: commit.
 function Repo:commit(message, files)
-  if type(message) ~= "string" or message == "" then usage "git commit: a message is needed" end
+  if not unknown.is(message) and (type(message) ~= "string" or message == "") then usage "git commit: a message is needed" end
   if type(files) ~= "table" or #files == 0 then usage "git commit: which files?" end
   local function differs() return read(self, argv_of("diff", "--quiet", "HEAD", "--", table.unpack(files)), { ok = { 0, 1 } }).exit == 1 end
   local function is_last() return line(self, "log", "-1", "--format=%B") == message end

@@ -2,6 +2,7 @@
 --
 -- gitlab-ctl succeeds silently when the service's name is not an enabled one. So a service is looked up before it is started or
 -- stopped, and what happened is believed only when runit says so in a line "ok: run: NAME" or "ok: down: NAME".
+local anew = require "pgsh.anew"
 local host = require "pgsh.host"
 local settle = require "pgsh.settle"
 local unknown = require "pgsh.unknown"
@@ -212,8 +213,15 @@ end
 local function act(self, action, service, options)
   if type(service) ~= "string" or not service:match "^[%w_.-]+$" then usage("gitlab %s: which service?", action) end
   must_be_enabled(self, service)
-  local given = { timeout = options and options.timeout, resolve = resolver(self, action, service) }
-  local result = self.host:run(argv_of(self, action, service), given)
+  options = options or {}
+  local result = anew(function()
+    return self.host:run(argv_of(self, action, service), { timeout = options.timeout, resolve = resolver(self, action, service) })
+  end, function(result, replayed)
+    if not said_ok(result.out, service, WANTED[action]) then return false end
+    if not (replayed and options.anew) then return true end
+    local seen = self:status(service)
+    return seen and seen.state == WANTED[action]
+  end)
   if unknown.is(result) then return result end
   local found = said_ok(result.out, service, WANTED[action])
   if not found then
@@ -223,15 +231,16 @@ local function act(self, action, service, options)
   return found
 end
 
+-- options: timeout; anew (start only): one that a former attempt started, and that is down by now, is started anew.
 function Node:start(service, options) return act(self, "start", service, options) end
 function Node:stop(service, options) return act(self, "stop", service, options) end
 function Node:restart(service, options) return act(self, "restart", service, options) end
 
 -- gitlab-ctl reconfigure. Made again when its answer was lost: it only makes things as the configuration says, one at a time.
 function Node:reconfigure(options)
-  local result = self.host:run(argv_of(self, "reconfigure"), {
-    timeout = options and options.timeout, resolve = function() return false end,
-  })
+  local result = anew(function()
+    return self.host:run(argv_of(self, "reconfigure"), { timeout = options and options.timeout, resolve = function() return false end })
+  end, function(result) return result.out:find("Reconfigured!", 1, true) end)
   if unknown.is(result) then return result end
   if not result.out:find("Reconfigured!", 1, true) then
     failed("not_done", tostring(self), "gitlab-ctl reconfigure did not end with \"Reconfigured!\" on " .. self.name,
@@ -262,11 +271,19 @@ function Node:cluster_ok()
   return #problems == 0, table.concat(problems, "; ")
 end
 
--- Follow another primary. options: timeout; resolve: decides when its answer was lost (a second call may be refused by repmgr).
+-- Follow another primary. options: timeout; done: does it follow? Asked for a while when the answer was lost: the command may still be
+-- at work there, and repmgr may refuse a second one. Without it the operator decides.
 function Node:follow(name, options)
-  if type(name) ~= "string" or not name:match "^[%w_][%w_.:-]*$" then usage("gitlab follow: %s is no name of a node", tostring(name)) end
+  if not unknown.is(name) and (type(name) ~= "string" or not name:match "^[%w_][%w_.:-]*$") then
+    usage("gitlab follow: %s is no name of a node", tostring(name))
+  end
   options = options or {}
-  return self.host:run(argv_of(self, "repmgr", "standby", "follow", name), { timeout = options.timeout, resolve = options.resolve })
+  local function resolve()
+    return settle.look(self.settle, options.done), { exit = 0, out = "", err = "" }
+  end
+  return self.host:run(argv_of(self, "repmgr", "standby", "follow", name), {
+    timeout = options.timeout, resolve = options.done and resolve,
+  })
 end
 
 -- A node, over an ssh handle. options: name (how errors call it), ctl ({ "sudo", "gitlab-ctl" }), settle ("20s").
