@@ -32,6 +32,10 @@ local stream_limit = param.duration {
 local command_limit = param.duration { "command-timeout", "longest run of chef-client and of reconfigure", default = "30m" }
 local budget = param.duration { "budget", "how long there may be no primary", default = "60s" }
 local follow_log = param.string { "follow-log", "log of the database to follow meanwhile", default = "/var/log/gitlab/postgresql/current" }
+local settle = param.duration { "settle", "how long to look for a change whose answer was lost", default = "20s" }
+local no_bootstrap = param.boolean {
+  "bootstrap-is-off", "reconfigure starts no stopped database, although the role does not say so", default = false,
+}
 local alerts_anyway = param.boolean { "alerts-anyway", "remove the silences also while alerts fire", default = false }
 
 local base_role, deploy_role = environment .. "-base-db-postgres", environment .. "-base-deploy-node"
@@ -53,15 +57,15 @@ for i, text in ipairs(names) do
   local handle = ssh(name, { config = ssh_config })
   nodes[i] = {
     host = name, name = repmgr_name ~= "" and repmgr_name or name, ssh = handle,
-    gitlab = gitlab.node(handle, { name = name, ctl = as_root "gitlab-ctl" }),
-    chef = chef.client(handle, { name = name, service = as_root "service", command = as_root "chef-client" }),
+    gitlab = gitlab.node(handle, { name = name, ctl = as_root "gitlab-ctl", settle = settle }),
+    chef = chef.client(handle, { name = name, service = as_root "service", command = as_root "chef-client", settle = settle }),
   }
 end
 
-local chat = slack.to(channels, { again = true })
-local alerts = alertmanager_url and alertmanager.at(alertmanager_url)
-local repo = git { dir = chef_repo }
-local roles = chef.roles { dir = chef_repo }
+local chat = slack.to(channels, { again = true, settle = settle })
+local alerts = alertmanager_url and alertmanager.at(alertmanager_url, { settle = settle })
+local repo = git { dir = chef_repo, settle = settle }
+local roles = chef.roles { dir = chef_repo, settle = settle }
 
 -- The cluster as the first host that answers shows it: who is who in the beginning, and how each database is reached.
 local cluster = fact "cluster" (function()
@@ -209,6 +213,34 @@ preflight "The cluster is in order" (function()
   if not ok then problem("%s", tostring(primary)) elseif not primary then problem("%s", why) end
 end)
 
+-- Of repmgr 4.2 and later; nil where it cannot tell.
+local function is_paused(node)
+  if node.db:value "select to_regprocedure('repmgr.repmgrd_is_paused()') is null" then return nil end
+  return node.db:value "select repmgr.repmgrd_is_paused()"
+end
+
+preflight "repmgrd is at work: nobody else replaces a primary" (function()
+  for _, node in ipairs(nodes) do
+    local ok, seen = pcall(node.gitlab.status, node.gitlab, "repmgrd")
+    if not ok or not seen or seen.state ~= "run" then
+      problem("repmgrd does not run on %s%s", node.host, seen and ": " .. (seen.text or tostring(seen)) or "")
+    else
+      local asked, paused = pcall(is_paused, node)
+      if asked and paused then problem("repmgrd is paused on %s: nobody would take the place of the primary", node.host) end
+    end
+  end
+end)
+
+-- Whether reconfigure starts a database that is down, as far as the role says.
+local function bootstraps(role)
+  local at = role.override_attributes
+  for _, key in ipairs { "omnibus-gitlab", "gitlab_rb", "bootstrap", "enable" } do
+    if type(at) ~= "table" then return true end
+    at = at[key]
+  end
+  return at ~= false
+end
+
 preflight "The chef repository" (function()
   local clean, what = repo:is_clean()
   if not clean then problem("%s is not clean: %s", chef_repo, what) end
@@ -220,6 +252,9 @@ preflight "The chef repository" (function()
       problem("%s", tostring(role))
     elseif role.name ~= name then
       problem("%s holds the role %s", path, role.name)
+    elseif path == base_file and not no_bootstrap and bootstraps(role) then
+      problem("%s does not set bootstrap.enable to false: reconfigure would start the old primary, read-write, beside the new one "
+        .. "(--bootstrap-is-off, when another role does)", path)
     end
   end
   local ok, text = pcall(file.read, chef_repo .. "/" .. deploy_file)
@@ -286,7 +321,7 @@ local silences = step "Silence the alerts" {
     end
     return { ids = ids }
   end,
-  note = function(_, result) return ("%d silences"):format(#result.ids) end,
+  note = function(_, result) return #result.ids == 1 and "1 silence" or ("%d silences"):format(#result.ids) end,
   undo = { "expire the silences", function()
     for _, silence in ipairs(alerts:silences { mine = true }) do alerts:expire(silence.id) end
   end },
@@ -320,11 +355,11 @@ step "Stop chef on all database hosts" {
 step "Push the change of the role" {
   id = "push-role",
   keep = function()
-    return { before = roles:show(base_role), diff = repo:diff { path = base_file } }
+    return { before = roles:show(base_role), diff = repo:diff { path = base_file }, pushed = repo:is_pushed() }
   end,
   run = function(kept)
     if kept.diff ~= "" then log.info("%s", kept.diff) end
-    if not repo:is_pushed() then repo:push() end
+    if not kept.pushed then repo:push() end
     roles:from_file(base_file)
   end,
   verify = { "the server has the role as the file says it", function() return roles:matches(base_file) end },
@@ -339,15 +374,16 @@ for _, node in ipairs(nodes) do
     id = "replica-" .. slug(node.host),
     when = { not is_primary(node), "it is the primary" },
     run = function()
-      local primary, why = in_order(nodes)
-      -- A step that is tried again meets the node as it was left.
-      if not primary and state_of(node) ~= "down" then fail("the cluster is not in order: %s", why) end
+      -- A step that is tried again meets the node as it was left: down, or just started.
+      if not in_order(nodes) and state_of(node) ~= "down" then
+        wait.upto(stream_limit, "the cluster is in order", function() return in_order(nodes) end)
+      end
       watching(node, function()
         node.gitlab:stop(service)
         wait.upto("1m", node.host .. " no longer answers", function() return state_of(node) == "down" end)
         node.chef:run { timeout = command_limit }
         node.gitlab:reconfigure { timeout = command_limit }
-        node.gitlab:start(service)
+        node.gitlab:start(service, { anew = true })
         wait.upto(stream_limit, node.host .. " streams, and every node's repmgr finds all in order", function() return in_order(nodes) end)
       end)
     end,
@@ -358,6 +394,14 @@ end
 local old = by_name(cluster.primary) or nodes[1]
 
 -- The failover ----------------------------------------------------------------------------------------------------------------------
+
+-- One that does not answer is no primary only where its host says that the database does not run.
+local function must_not_be_primary(node)
+  local state, why = state_of(node)
+  if state == "primary" then fail("%s is the primary now: %s must follow it, not start", node.host, old.host) end
+  local seen = state == "down" and node.gitlab:status(service)
+  if seen and seen.state ~= "down" then fail("whether %s is the primary now cannot be told: %s", node.host, why) end
+end
 
 step "Fail the primary" {
   id = "fail-primary",
@@ -376,10 +420,15 @@ step "Fail the primary" {
   end },
   verify_within = "60s",
   undo = { "start it again, unless there is a new primary", function()
-    for _, node in ipairs(others(old)) do
-      if state_of(node) == "primary" then fail("%s is the primary now: %s must follow it, not start", node.host, old.host) end
-    end
+    for _, node in ipairs(others(old)) do must_not_be_primary(node) end
     if state_of(old) == "down" then old.gitlab:start(service) end
+    -- A promotion that had begun before is not to be seen until now.
+    for _, node in ipairs(others(old)) do
+      if state_of(node) == "primary" and state_of(old) == "primary" then
+        old.gitlab:stop(service)
+        fail("%s was promoted meanwhile: %s is stopped again, and must follow it", node.host, old.host)
+      end
+    end
   end },
 }
 
@@ -402,7 +451,7 @@ local taken = step "Wait for the failover" {
   id = "failover",
   closes = failover,
   run = function()
-    return { primary = wait.upto(failover_limit, "one replica is the primary, the others follow it", failed_over) }
+    return { primary = wait.upto(failover_limit, "a replica is the primary, the others follow it", failed_over) }
   end,
   note = function(_, result) return tostring(result.primary) end,
   doc = "When it does not come: undo \"Fail the primary\" starts the old one again, but only while there is no new one.",
@@ -414,15 +463,16 @@ step "The old primary follows the new one" {
   id = "rejoin",
   run = function()
     watching(old, function()
-      if state_of(old) == "primary" then fail("%s is writable: two primaries. Stop one of them at once", old.host) end
+      -- In a plan it still is the primary.
+      if taken.done and state_of(old) == "primary" then fail("%s is writable: two primaries. Stop one of them at once", old.host) end
       old.chef:run { timeout = command_limit }
       old.gitlab:reconfigure { timeout = command_limit }
-      if state_of(old) == "primary" then fail("reconfigure has started %s read-write: stop it at once", old.host) end
+      if taken.done and state_of(old) == "primary" then fail("reconfigure has started %s read-write: stop it at once", old.host) end
       old.gitlab:follow(taken.result.primary, {
-        timeout = command_limit, resolve = function() return followers_of(new())[old.name] ~= nil, { exit = 0, out = "", err = "" } end,
+        timeout = command_limit, done = function() return followers_of(new())[old.name] ~= nil end,
       })
       old.gitlab:restart "repmgrd"
-      wait.upto(stream_limit, old.host .. " streams from " .. taken.result.primary, function() return streams(nodes) end)
+      wait.upto(stream_limit, old.host .. " streams from the new primary", function() return streams(nodes) end)
     end)
   end,
   verify = { "it is a standby", function() return state_of(old) == "standby" end },
@@ -431,27 +481,33 @@ step "The old primary follows the new one" {
 
 local LEFT = "select slot_name as name from pg_replication_slots where not active and slot_type = 'physical' order by 1"
 
+-- Never an active one, never on a primary, and one that is gone already is no error.
+local DROP = [[select pg_drop_replication_slot(slot_name) from pg_replication_slots
+  where slot_name = $1 and not active and pg_is_in_recovery()]]
+
 step "Drop the leftover slots of the old primary" {
   id = "slots",
-  run = function()
-    local dropped = {}
+  -- What is dropped is decided once: a resumed run must want the same.
+  keep = function()
+    local left = {}
     for _, node in ipairs(nodes) do
-      if state_of(node) == "standby" then
-        for _, row in ipairs(node.db:rows(LEFT)) do
-          if node == old then
-            old.db:execute("select pg_drop_replication_slot($1)", row.name, psql.options {
-              resolve = function()
-                return old.db:value("select count(*) from pg_replication_slots where slot_name = $1", row.name) == 0
-              end,
-            })
-            dropped[#dropped + 1] = row.name
-          else
-            log.warn("%s holds the inactive slot %s", node.host, row.name)
-          end
+      for _, row in ipairs(state_of(node) == "standby" and node.db:rows(LEFT) or {}) do
+        if node == old then
+          left[#left + 1] = row.name
+        else
+          log.warn("%s holds the inactive slot %s", node.host, row.name)
         end
       end
     end
-    return { dropped = dropped }
+    return { left = left }
+  end,
+  run = function(kept)
+    for _, name in ipairs(kept.left) do
+      old.db:execute(DROP, name, psql.options {
+        resolve = function() return old.db:value("select count(*) from pg_replication_slots where slot_name = $1", name) == 0 end,
+      })
+    end
+    return { dropped = kept.left }
   end,
   note = function(_, result) return #result.dropped == 0 and "none" or table.concat(result.dropped, ", ") end,
   undo = { "nothing: nobody used them", function() end },
@@ -459,7 +515,11 @@ step "Drop the leftover slots of the old primary" {
 
 -- The roles that name the primary ------------------------------------------------------------------------------------------------------
 
-local function address_of(name) return cluster.nodes[name].address end
+-- In a plan nobody knows the name yet.
+local function address_of(name)
+  local known = cluster.nodes[name]
+  return known and known.address or tostring(name)
+end
 
 -- The console's database has to be a replica: it stays where it is, unless that is the new primary now.
 local function console_address(current)
@@ -522,11 +582,12 @@ step "Announce the end" {
 step "Remove the silences" {
   id = "unsilence",
   when = { alerts ~= nil, "no Alertmanager is given (--alertmanager)" },
-  run = function()
+  confirm = function()
     local quiet, firing = alerts:is_quiet()
-    if not quiet and not alerts_anyway then
-      fail("alerts are firing: %s. Look at them; then: pgsh resume, or --alerts-anyway", firing)
-    end
+    if quiet or alerts_anyway then return nil end
+    return "alerts-anyway", ("alerts are firing: %s. Look at them; the silences are removed all the same"):format(firing)
+  end,
+  run = function()
     for _, id in ipairs(silences.result.ids) do alerts:expire(id) end
   end,
   undo = { "nothing: they were made by this run", function() end },
