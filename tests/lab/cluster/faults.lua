@@ -37,10 +37,10 @@ local role_file = ("roles/%s-base-db-postgres.json"):format(chef.ENVIRONMENT)
 local acts = {}
 
 -- The link goes at the first command that is like the glob `at`: how = before, during (it is carried out), after (it is carried
--- out, its answer is lost).
+-- out, its answer is lost). Each time it is set there is one more such command.
 function acts.drop(cluster, on, given)
   local path = node_of(cluster, given).dir .. "/faults/drop"
-  if on then write_file(path, ("%s %s\n"):format(given.how or "after", given.at or "*")) else os.remove(path) end
+  if on then write_file(path, ("%s %s\n"):format(given.how or "after", given.at or "*"), "a") else os.remove(path) end
 end
 
 function acts.cut(cluster, _, given) hosts.cut(node_of(cluster, given)) end

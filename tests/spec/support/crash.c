@@ -1,6 +1,7 @@
 /* crash: a shim for LD_PRELOAD that kills the process at its N-th write to a file named journal.jsonl.
  *
  *   CRASH_AT=N        which write, from 1; 0 or unset: none
+ *   CRASH_WORDS=…    instead of a number: the first write that holds every line of this text
  *   CRASH_HOW=…       before: not a byte of it is written · torn: half of it · after: all of it
  *   CRASH_COUNT=FILE  the number of writes so far is kept in this file */
 #define _GNU_SOURCE
@@ -42,13 +43,27 @@ static void crash_note(void) {
   close(fd);
 }
 
+/* Are all lines of words in one of the parts? */
+static int crash_holds(const char *words, const struct iovec *parts, int count) {
+  while (*words != '\0') {
+    size_t len = strcspn(words, "\n");
+    int found = 0;
+    for (int i = 0; i < count && !found; i++)
+      found = memmem(parts[i].iov_base, parts[i].iov_len, words, len) != NULL;
+    if (!found) return 0;
+    words += len + (words[len] == '\n');
+  }
+  return 1;
+}
+
 /* Is this the write to die at? Then how: 'b', 't', 'a'; else 0. */
-static int crash_now(int fd) {
+static int crash_now(int fd, const struct iovec *parts, int count) {
   if (!crash_is_journal(fd)) return 0;
+  const char *words = getenv("CRASH_WORDS");
   const char *at = getenv("CRASH_AT"), *how = getenv("CRASH_HOW");
   seen++;
   crash_note();
-  if (at == NULL || atoi(at) != seen) return 0;
+  if (words != NULL ? !crash_holds(words, parts, count) : at == NULL || atoi(at) != seen) return 0;
   return how == NULL ? 'a' : how[0];
 }
 
@@ -58,7 +73,8 @@ static void crash_die(void) {
 }
 
 ssize_t write(int fd, const void *data, size_t size) {
-  int how = crash_now(fd);
+  struct iovec part = {(void *)data, size};
+  int how = crash_now(fd, &part, 1);
   if (how == 'b') crash_die();
   if (how == 't') (void)!real_write(fd, data, size / 2);
   if (how == 't') crash_die();
@@ -68,7 +84,7 @@ ssize_t write(int fd, const void *data, size_t size) {
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
-  int how = crash_now(fd);
+  int how = crash_now(fd, parts, count);
   if (how == 'b') crash_die();
   if (how == 't') (void)!real_write(fd, parts[0].iov_base, parts[0].iov_len / 2);
   if (how == 't') crash_die();

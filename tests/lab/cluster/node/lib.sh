@@ -16,18 +16,22 @@ drop_link() {
   done
 }
 
-# Log the command; faults/drop holds "before|during|after GLOB": the link goes at the first command that is like GLOB.
+# Log the command; faults/drop holds lines "before|during|after GLOB": the link goes at the first command that is like GLOB.
 begin() {
   printf '%s %s %s\n' "$now" "$name" "$*" >>"$lab/run/commands.log"
   drop=
   if [ -e "$node/faults/drop" ]; then
-    read -r how glob <"$node/faults/drop"
-    case $* in
-    $glob)
-      rm -f "$node/faults/drop"
-      drop=$how
-      ;;
-    esac
+    line=0
+    while read -r how glob; do
+      line=$((line + 1))
+      case $* in
+      $glob)
+        drop=$how
+        break
+        ;;
+      esac
+    done <"$node/faults/drop"
+    [ -z "$drop" ] || sed -i "${line}d" "$node/faults/drop"
   fi
   case $drop in
   before)
