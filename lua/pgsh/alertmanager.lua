@@ -198,7 +198,8 @@ end
 -- End a silence. One that is expired already is no error, nor one that is no longer listed: false.
 function Server:expire(id)
   if not unknown.is(id) and not self:get(id) then return false end
-  return connect(self):delete("/api/v2/silence/" .. (unknown.is(id) and "‹id, known after the run›" or http.encode(id)))
+  local shown = unknown.is(id) and "‹id, known after the run›" or id
+  return connect(self):delete("/api/v2/silence/" .. http.encode(shown), { what = "expire the silence " .. shown })
 end
 
 local opened = {}
