@@ -370,24 +370,39 @@ step "Push the change of the role" {
 local function slug(text) return (text:lower():gsub("[^%w]+", "-")) end
 
 for _, node in ipairs(nodes) do
-  step(("Reconfigure the replica %s"):format(node.host)) {
-    id = "replica-" .. slug(node.host),
-    when = { not is_primary(node), "it is the primary" },
+  local only = { not is_primary(node), "it is the primary" }
+  local back = { "start it, if it does not run", function() if state_of(node) == "down" then node.gitlab:start(service) end end }
+
+  step(("Stop the replica %s"):format(node.host)) {
+    id = "stop-replica-" .. slug(node.host),
+    when = only,
     run = function()
-      -- A step that is tried again meets the node as it was left: down, or just started.
+      -- A step that is tried again meets the node as it was left: down, or it did not stop.
       if not in_order(nodes) and state_of(node) ~= "down" then
         wait.upto(stream_limit, "the cluster is in order", function() return in_order(nodes) end)
       end
+      node.gitlab:stop(service)
+    end,
+    verify = { "it no longer answers", function()
+      local state = state_of(node)
+      return state == "down", state
+    end },
+    verify_within = "60s",
+    undo = back,
+  }
+
+  step(("Reconfigure the replica %s"):format(node.host)) {
+    id = "replica-" .. slug(node.host),
+    when = only,
+    run = function()
       watching(node, function()
-        node.gitlab:stop(service)
-        wait.upto("1m", node.host .. " no longer answers", function() return state_of(node) == "down" end)
         node.chef:run { timeout = command_limit }
         node.gitlab:reconfigure { timeout = command_limit }
         node.gitlab:start(service, { anew = true })
         wait.upto(stream_limit, node.host .. " streams, and every node's repmgr finds all in order", function() return in_order(nodes) end)
       end)
     end,
-    undo = { "start it, if it does not run", function() if state_of(node) == "down" then node.gitlab:start(service) end end },
+    undo = back,
   }
 end
 
