@@ -306,6 +306,7 @@ at "start - 5m"
 step "Announce it again" {
   id = "announce-again",
   run = function() chat:say(("Starting in a few minutes: %s. Do not touch the database hosts."):format(WHAT)) end,
+  undo = { "nothing: it is called off where it was first announced", function() end },
 }
 
 -- The reconfiguration -------------------------------------------------------------------------------------------------------------
