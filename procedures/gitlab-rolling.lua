@@ -455,9 +455,10 @@ local function failed_over()
   if not primary then return nil, why end
   for _, row in ipairs((primary.gitlab:cluster())) do
     local node = by_name(row.name)
-    if node == primary and row.is ~= "primary" then return nil, ("repmgr shows %s as %s"):format(row.name, row.status) end
-    if node and node ~= primary and node ~= old and row.is ~= "standby" then
-      return nil, ("repmgr shows %s as %s"):format(row.name, row.status)
+    local wanted = node == primary and "primary" or "standby"
+    -- It is the primary before repmgr has registered it as such: until then nobody can be made to follow it.
+    if node and node ~= old and (row.is ~= wanted or row.role ~= wanted or row.problem) then
+      return nil, ("repmgr shows %s as %s"):format(row.name, row.problem or row.status)
     end
   end
   return primary.name, ("%s is the primary"):format(primary.host)
