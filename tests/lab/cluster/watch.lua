@@ -21,7 +21,8 @@ end
 
 -- Stop what watches. Their children (psql) go with their process groups.
 function watch.stop(cluster)
-  proc.run(("for pid in $(cat %s/pids 2>/dev/null); do kill -KILL -- -$pid; done; rm -f %s/pids"):format(dir_of(cluster), dir_of(cluster)))
+  -- "kill -KILL -- -PID" is refused by dash.
+  proc.run(("for pid in $(cat %s/pids 2>/dev/null); do kill -s KILL -- -$pid; done; rm -f %s/pids"):format(dir_of(cluster), dir_of(cluster)))
 end
 
 -- options: writer = false leaves the writing client out.
