@@ -22,7 +22,8 @@ end
 -- Stop what watches. Their children (psql) go with their process groups.
 function watch.stop(cluster)
   -- "kill -KILL -- -PID" is refused by dash.
-  proc.run(("for pid in $(cat %s/pids 2>/dev/null); do kill -s KILL -- -$pid; done; rm -f %s/pids"):format(dir_of(cluster), dir_of(cluster)))
+  local pids = dir_of(cluster) .. "/pids"
+  proc.run(("for pid in $(cat %s 2>/dev/null); do kill -s KILL -- -$pid; done; rm -f %s"):format(pids, pids))
 end
 
 -- options: writer = false leaves the writing client out.
