@@ -18,7 +18,7 @@ typedef struct Scope {
   ScopeChanges changes;
   int order; /* of the last change asked for */
   int reads, changed, replayed;
-  int children; /* parts that were told apart so far */
+  int children;       /* parts that were told apart so far */
   struct Scope *next; /* the door's list */
 } Scope;
 
