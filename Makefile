@@ -8,7 +8,7 @@ Q := $(if $(filter 1,$(V)),,@)
 
 # What a fresh Debian 12 needs: to build, to test, to lint.
 DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libdeflate-dev libssl-dev libssh2-1-dev libyaml-dev
-DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip \
+DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip patch \
   git curl openssh-client openssh-server postgresql-15-repmgr prometheus-alertmanager
 DEPS_LAB := curl jq postgresql-client-15
 DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2 pssh clustershell
