@@ -7,14 +7,15 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 
 # What a fresh Debian 12 needs: to build, to test, to lint.
-DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libdeflate-dev libssl-dev libssh2-1-dev libyaml-dev
+DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libdeflate-dev libssl-dev libssh2-1-dev libyaml-dev libreadline-dev
 DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip patch \
-  git curl openssh-client openssh-server postgresql-15-repmgr prometheus-alertmanager
+  git curl openssh-client openssh-server postgresql-15-repmgr prometheus-alertmanager \
+  lua-yaml sudo postgresql-15-partman sqitch libdbd-pg-perl
 DEPS_LAB := curl jq postgresql-client-15
 DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2 pssh clustershell
 DEPS_LINT := clang clang-tidy clang-format cppcheck valgrind libclang-rt-14-dev universal-ctags
 
-LIBS := lua5.4 libuv libpq libcurl libssh2 yaml-0.1 jansson zlib libdeflate libcrypto
+LIBS := lua5.4 libuv libpq libcurl libssh2 yaml-0.1 jansson zlib libdeflate libcrypto readline
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Werror
 HARD := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
@@ -60,10 +61,10 @@ endef
 $(BUILD)/.deps-build: Makefile
 	$(call install-deps,$(DEPS_BUILD))
 $(BUILD)/.deps-test: Makefile
-	$(call install-deps,$(DEPS_TEST))
+	$(call install-deps,$(DEPS_TEST) $(shell command -v kubectl >/dev/null || echo kubernetes-client))
 $(BUILD)/.deps-lint: Makefile
 	$(call install-deps,$(DEPS_LINT))
-# A Node that is there already is used; npm brings a newer one where it is too old.
+# A Node that is there already is used; npm brings a newer one where it is too old. So is a kubectl.
 $(BUILD)/.deps-lab: Makefile
 	$(call install-deps,$(DEPS_LAB) $(shell command -v npm >/dev/null || echo npm))
 
