@@ -1,16 +1,76 @@
 -- Runs the specs inside pgsh: ./pgsh lua tests/run.lua [SPEC FILE or folder ...]
+--
+-- Several files: each in a process of its own, JOBS at a time (default: as many as there are processors), those that take longest
+-- first, so that the run does not end in waiting for one of them. What a file printed is shown whole when it has ended.
 local host = require "pgsh.host"
+local sh = require "pgsh.sh"
 
 package.path = "./?.lua;" .. package.path
 
-local specs = {}
-for i = 1, #arg do specs[#specs + 1] = arg[i] end
-if #specs == 0 then specs[1] = "tests/spec" end
+-- Whatever begins so takes a minute or more.
+local LONG = { "tests/spec/gitlab/rolling", "tests/spec/kube/", "tests/spec/partman/", "tests/spec/gitlab/", "tests/spec/heroku/crash",
+  "tests/spec/postgres/dump", "tests/spec/heroku/faults", "tests/spec/shell/", "tests/spec/engine/script" }
 
--- busted reads its own command line from `arg`.
-local command = { [0] = "tests/run.lua", "--output=tests/report.lua", "--pattern=_spec%.lua$", "--no-auto-insulate" }
-if host.getenv "BUSTED_FILTER" then command[#command + 1] = "--filter=" .. host.getenv "BUSTED_FILTER" end
-for _, spec in ipairs(specs) do command[#command + 1] = spec end
-_G.arg = command -- luacheck: ignore
+local function rank(path)
+  for i, start in ipairs(LONG) do
+    if path:sub(1, #start) == start then return i end
+  end
+  return #LONG + 1
+end
 
-require "busted.runner" { standalone = false }
+local function files_of(paths)
+  local argv = { "find" }
+  table.move(paths, 1, #paths, 2, argv)
+  table.move({ "-name", "*_spec.lua", "-type", "f" }, 1, 4, #argv + 1, argv)
+  local files = {}
+  for path in sh.read(argv).out:gmatch "[^\n]+" do files[#files + 1] = path end
+  table.sort(files, function(a, b)
+    if rank(a) ~= rank(b) then return rank(a) < rank(b) end
+    return a < b
+  end)
+  return files
+end
+
+-- One file, or several in this process: busted itself.
+local function run_here(paths)
+  local command = { [0] = "tests/run.lua", "--output=tests/report.lua", "--pattern=_spec%.lua$", "--no-auto-insulate" }
+  if host.getenv "BUSTED_FILTER" then command[#command + 1] = "--filter=" .. host.getenv "BUSTED_FILTER" end
+  table.move(paths, 1, #paths, #command + 1, command)
+  _G.arg = command -- busted reads its own command line from there. luacheck: ignore
+  require "busted.runner" { standalone = false }
+end
+
+local function run_all(files, jobs)
+  local passed, failed, ended, start = 0, 0, 0, host.mono()
+  local next_file, program = 0, host.getenv "PGSH" or "./pgsh"
+  local function worker()
+    while next_file < #files do
+      next_file = next_file + 1
+      local file = files[next_file]
+      local ok, result = pcall(sh.read, { program, "lua", "tests/run.lua", file }, {
+        ok = { 0, 1 }, limit = "64M", timeout = "15m", env = { JOBS = "1" },
+      })
+      if not ok then result = { exit = 1, out = "", err = ("FAIL %s: %s\n"):format(file, tostring(result)) } end
+      local said, good, bad = result.out:match "^(.-)(%d+) passed, (%d+) failed%s*$"
+      -- A file that did not come to its end has failed, whatever its parts did.
+      good, bad = tonumber(good) or 0, tonumber(bad) or 1
+      if result.exit ~= 0 and bad == 0 then bad = 1 end
+      passed, failed = passed + good, failed + bad
+      ended = ended + 1
+      io.write(said or result.out, result.err)
+      io.flush()
+    end
+  end
+  local tasks = {}
+  for i = 1, jobs do tasks[i] = host.spawn("job " .. i, worker) end
+  for _, task in ipairs(tasks) do task:join() end
+  io.write(("%d files in %.0f s, %d at a time\n"):format(ended, (host.mono() - start) / 1000, jobs))
+  io.write(("%d passed, %d failed\n"):format(passed, failed))
+  os.exit(failed == 0 and ended == #files and 0 or 1)
+end
+
+local paths = { table.unpack(arg) }
+if #paths == 0 then paths[1] = "tests/spec" end
+local files = files_of(paths)
+local jobs = tonumber(host.getenv "JOBS") or tonumber((sh.read({ "nproc" }).out))
+if #files > 1 and jobs > 1 then run_all(files, math.tointeger(jobs)) else run_here(paths) end
