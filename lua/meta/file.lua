@@ -9,7 +9,8 @@ local file = {}
 ---@return string
 function file.read(path, options) end
 
----Replace or make a file (a change): temporary name, synced, renamed. A crash leaves the old or the new file, never a part.
+---Replace or make a file (a change): temporary name (".NAME.XXXXXX.part"), synced, renamed. A crash leaves the old or the new file, never a
+---part. A file that is replaced keeps its mode, and its owner where we may give it away; a symbolic link stays one.
 ---@param path string
 ---@param text string|pgsh.Secret
 ---@param options? {mode?: integer, what?: string, resolve?: function}  # mode of a new file; default 0644
@@ -49,7 +50,7 @@ function file.diff(path, before, after) end
 function file.reader(path) end
 
 ---A file as the sink of a pipe. It is written under a temporary name in the same directory (".NAME.XXXXXX.part"), synced, and has its name only
----when the pipe has succeeded; a file of that name is replaced and its mode kept.
+---when the pipe has succeeded; a file of that name is replaced as file.write does.
 ---@param path string
 ---@param options? {mode?: integer}   # of a new file; default 0600: a dump holds password hashes
 ---@return pgsh.PipePart

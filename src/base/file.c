@@ -40,7 +40,8 @@ static bool file_write_all(int fd, const char *bytes, size_t len) {
   return true;
 }
 
-void file_sync_parent(const char *path) {
+/* Make the names in the file's directory last. */
+static void file_sync_parent(const char *path) {
   char *dir = mem_strdup(path), *slash = strrchr(dir, '/');
   if (slash == dir)
     slash[1] = '\0';
@@ -55,29 +56,75 @@ void file_sync_parent(const char *path) {
 }
 
 bool file_write(const char *path, const void *bytes, size_t len, unsigned mode, Err *err) {
+  FileDraft draft;
+  bool good = file_draft_open(&draft, path, mode, err);
+  if (good && !file_write_all(draft.fd, bytes, len)) good = err_set_errno(err, ERR_IO, errno, "cannot write %s", path);
+  good = good && file_draft_sync(&draft, err) && file_draft_publish(&draft, err);
+  file_draft_drop(&draft);
+  return good;
+}
+
+/* ---- a draft ---- */
+
+static bool draft_fail(const FileDraft *draft, Err *err) {
+  return err_set_errno(err, ERR_IO, errno, "cannot write %s", draft->path);
+}
+
+bool file_draft_open(FileDraft *draft, const char *path, unsigned mode, Err *err) {
   struct stat st;
-  Buf temporary = {0};
-  buf_printf(&temporary, "%s.XXXXXX", path);
-  bool replaces = stat(path, &st) == 0;
-  if (replaces) mode = st.st_mode & 07777;
-  int fd = mkostemp(temporary.data, O_CLOEXEC);
-  bool ok = fd >= 0;
-  if (ok) {
-    if (replaces && fchown(fd, st.st_uid, st.st_gid) != 0) errno = 0; /* who may not give it away owns it now */
-    ok = file_write_all(fd, bytes, len) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
-    int saved = errno;
-    if (close(fd) != 0)
-      ok = false;
-    else
-      errno = saved;
-    ok = ok && rename(temporary.data, path) == 0;
+  *draft = (FileDraft){.fd = -1, .path = mem_strdup(path), .mode = mode};
+  if (stat(path, &st) == 0) {
+    if (!S_ISREG(st.st_mode)) return err_set(err, ERR_IO, "cannot write %s: it is there, and not a file", path);
+    draft->replaces = true;
+    draft->mode = st.st_mode & 07777;
+    draft->uid = st.st_uid;
+    draft->gid = st.st_gid;
+    char *real = realpath(path, NULL);
+    if (real != NULL) {
+      free(draft->path);
+      draft->path = real;
+    }
   }
-  if (!ok) {
-    err_set_errno(err, ERR_IO, errno, "cannot write %s", path);
-    if (fd >= 0) unlink(temporary.data);
-  } else {
-    file_sync_parent(path);
-  }
-  buf_fini(&temporary);
-  return ok;
+  Buf name = {0};
+  const char *slash = strrchr(draft->path, '/');
+  const char *base = slash != NULL ? slash + 1 : draft->path;
+  buf_add(&name, draft->path, (size_t)(base - draft->path));
+  buf_printf(&name, ".%s.XXXXXX.part", base);
+  draft->temporary = buf_take(&name);
+  draft->fd = mkostemps(draft->temporary, (int)strlen(".part"), O_CLOEXEC);
+  if (draft->fd >= 0) return true;
+  free(draft->temporary);
+  draft->temporary = NULL;
+  return draft_fail(draft, err);
+}
+
+/* Who may not give it away owns it now: then it must not run as its owner or group either. */
+static void draft_keep_owner(FileDraft *draft) {
+  if (fchown(draft->fd, draft->uid, draft->gid) == 0) return;
+  draft->mode &= ~(unsigned)S_ISUID;
+  if (fchown(draft->fd, (uid_t)-1, draft->gid) != 0) draft->mode &= ~(unsigned)S_ISGID;
+}
+
+bool file_draft_sync(FileDraft *draft, Err *err) {
+  if (draft->replaces) draft_keep_owner(draft); /* before the mode, which it would change */
+  if (fchmod(draft->fd, draft->mode) == 0 && fsync(draft->fd) == 0) return true;
+  return draft_fail(draft, err);
+}
+
+bool file_draft_publish(FileDraft *draft, Err *err) {
+  int rc = close(draft->fd);
+  draft->fd = -1;
+  if (rc != 0 || rename(draft->temporary, draft->path) != 0) return draft_fail(draft, err);
+  free(draft->temporary);
+  draft->temporary = NULL;
+  file_sync_parent(draft->path);
+  return true;
+}
+
+void file_draft_drop(FileDraft *draft) {
+  if (draft->fd >= 0) close(draft->fd);
+  if (draft->temporary != NULL) unlink(draft->temporary);
+  free(draft->temporary);
+  free(draft->path);
+  *draft = (FileDraft){.fd = -1};
 }

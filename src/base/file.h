@@ -10,10 +10,28 @@
 
 /* Append the file's content to `text`. ERR_IO when it cannot be read, is a directory; ERR_LIMIT above `limit` bytes. */
 bool file_read(const char *path, size_t limit, Buf *text, Err *err);
-/* Replace: temporary name in the same directory, written, synced, renamed, directory synced. `mode` for a new file; an existing
- * one keeps its mode, and its owner where we may. On failure the temporary file is removed and the old one untouched. */
+/* Replace, as a draft that is published at once. On failure the old file is untouched. */
 bool file_write(const char *path, const void *bytes, size_t len, unsigned mode, Err *err);
-/* Make the names in the file's directory last (a rename). */
-void file_sync_parent(const char *path);
+
+/* A file in the making, under a temporary name in its directory: ".dump.sql.gz.Xy12ab.part", told from the whole by its name also
+ * after a power cut. May be used on any thread, by one at a time; all of it may block. */
+typedef struct FileDraft {
+  int fd; /* to write to; -1: none */
+  /* private */
+  char *path, *temporary; /* temporary: while it exists */
+  unsigned mode;
+  bool replaces;
+  unsigned uid, gid; /* of the file it replaces */
+} FileDraft;
+
+/* Begin one. `mode` for a new file; an existing one keeps its mode, and its owner where we may. Behind a symbolic link the file
+ * it names is meant. ERR_IO when there is something else than a file. */
+bool file_draft_open(FileDraft *draft, const char *path, unsigned mode, Err *err);
+/* All is written: owner, mode, and on disk. */
+bool file_draft_sync(FileDraft *draft, Err *err);
+/* It takes its name, and keeps it: renamed, directory synced. */
+bool file_draft_publish(FileDraft *draft, Err *err);
+/* The end of it, whatever became of it: closed, and removed unless it was published. May be called again. */
+void file_draft_drop(FileDraft *draft);
 
 #endif

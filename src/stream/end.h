@@ -37,8 +37,7 @@ Stage *end_ssh_input(Ssh *ssh, SshSpec spec, EndLines lines);
 
 /* Source: a regular file (or block device) from its beginning. */
 Stage *end_file_reader(const char *path);
-/* Sink: replaces the file: a temporary name in the same directory, written, synced, renamed, directory synced. `mode` for a new
- * file; an existing one keeps its own. A stop removes the temporary file. */
+/* Sink: replaces the file, as a FileDraft (base/file.h). `mode` for a new file. A stop removes the draft. */
 Stage *end_file_writer(const char *path, unsigned mode);
 
 /* ---- memory (end_text.c) ---- */

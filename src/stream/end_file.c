@@ -1,7 +1,6 @@
 /* end_file: a file as source and as sink. Every call that may block runs on the thread pool, one at a time. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,9 +17,10 @@
 typedef struct FileEnd {
   Stage stage;
   Loop *loop;
-  char *path, *temporary; /* temporary: of a writer, while it exists */
+  char *path;
+  int fd;          /* of a reader */
+  FileDraft draft; /* of a writer */
   unsigned mode;
-  int fd;
   off_t at, flushed;
   Chunk *chunk; /* being filled or written */
   bool working, stopping;
@@ -33,7 +33,6 @@ static bool file_error(WorkOp *work, const char *verb, const char *path) {
 static void file_free(Stage *stage) {
   FileEnd *end = (FileEnd *)stage;
   free(end->path);
-  free(end->temporary);
   free(end);
 }
 
@@ -41,7 +40,7 @@ static FileEnd *file_new(const StageClass *cls, const char *path) {
   FileEnd *end = mem_alloc(sizeof *end);
   stage_init(&end->stage, cls, path);
   end->path = mem_strdup(path);
-  end->fd = -1;
+  end->fd = end->draft.fd = -1;
   return end;
 }
 
@@ -52,9 +51,11 @@ static void file_work(FileEnd *end, void (*run)(WorkOp *), void (*then)(Op *op, 
   op_on_settled(&work->op, then, end);
 }
 
+/* A writer's is removed, unless it was published. */
 static void file_close(FileEnd *end) {
   if (end->fd >= 0) close(end->fd);
   end->fd = -1;
+  file_draft_drop(&end->draft);
   chunk_unref(end->chunk);
   end->chunk = NULL;
 }
@@ -153,42 +154,19 @@ Stage *end_file_reader(const char *path) { return &file_new(&reader_class, path)
 
 /* ---- sink ---- */
 
-/* ".dump.sql.gz.Xy12ab.part": told from the whole by its name, also after a power cut. */
-static char *writer_temporary(const char *path) {
-  Buf name = {0};
-  const char *slash = strrchr(path, '/');
-  const char *base = slash != NULL ? slash + 1 : path;
-  buf_add(&name, path, (size_t)(base - path));
-  buf_printf(&name, ".%s.XXXXXX.part", base);
-  return buf_take(&name);
-}
-
 static bool writer_open(Stage *stage, Loop *loop, Err *err) {
   FileEnd *end = (FileEnd *)stage;
-  struct stat st;
   end->loop = loop;
-  if (stat(end->path, &st) == 0) {
-    if (!S_ISREG(st.st_mode)) return err_set(err, ERR_IO, "cannot write %s: it is there, and not a file", end->path);
-    end->mode = st.st_mode & 07777;
-    char *real = realpath(end->path, NULL); /* behind a symbolic link, the file it names is replaced */
-    if (real != NULL) {
-      free(end->path);
-      end->path = real;
-    }
-  }
-  end->temporary = writer_temporary(end->path);
-  end->fd = mkostemps(end->temporary, (int)strlen(".part"), O_CLOEXEC);
-  if (end->fd >= 0) return true;
-  free(end->temporary);
-  end->temporary = NULL;
-  return err_set_errno(err, ERR_IO, errno, "cannot write %s", end->path);
+  if (file_draft_open(&end->draft, end->path, end->mode, err)) return true;
+  file_close(end);
+  return false;
 }
 
 static void writer_run(WorkOp *work) {
   FileEnd *end = work->arg;
   const Chunk *chunk = end->chunk;
   for (size_t at = 0; at < chunk->len;) {
-    ssize_t n = write(end->fd, chunk->data + at, chunk->len - at);
+    ssize_t n = write(end->draft.fd, chunk->data + at, chunk->len - at);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       file_error(work, "write", end->path);
@@ -198,25 +176,13 @@ static void writer_run(WorkOp *work) {
     end->at += n;
   }
   if (end->at - end->flushed < WRITE_BACK_BYTES) return;
-  sync_file_range(end->fd, end->flushed, end->at - end->flushed, SYNC_FILE_RANGE_WRITE);
+  sync_file_range(end->draft.fd, end->flushed, end->at - end->flushed, SYNC_FILE_RANGE_WRITE);
   end->flushed = end->at;
-}
-
-static void writer_remove(FileEnd *end) {
-  if (end->temporary != NULL) unlink(end->temporary);
-  free(end->temporary);
-  end->temporary = NULL;
-}
-
-/* Stopped while the pool worked: nothing of it may stay. */
-static bool writer_was_stopped(FileEnd *end) {
-  if (end->stopping) writer_remove(end);
-  return file_was_stopped(end);
 }
 
 static void on_written(Op *op, void *arg) {
   FileEnd *end = arg;
-  if (writer_was_stopped(end)) {
+  if (file_was_stopped(end)) {
     op_unref(op);
     return;
   }
@@ -238,29 +204,18 @@ static void writer_put(Stage *stage, Chunk *chunk) {
 
 static void writer_run_finish(WorkOp *work) {
   FileEnd *end = work->arg;
-  if (fchmod(end->fd, end->mode) != 0 || fsync(end->fd) != 0) {
-    file_error(work, "write", end->path);
-    return;
-  }
+  if (!file_draft_sync(&end->draft, &work->failure)) return;
   if (__atomic_load_n(&end->stopping, __ATOMIC_ACQUIRE)) { /* the last moment at which it can be left */
     err_set(&work->failure, ERR_CANCELLED, "stopped");
     return;
   }
-  int rc = close(end->fd);
-  end->fd = -1;
-  if (rc != 0 || rename(end->temporary, end->path) != 0) {
-    file_error(work, "write", end->path);
-    return;
-  }
-  free(end->temporary);
-  end->temporary = NULL;
-  file_sync_parent(end->path);
+  file_draft_publish(&end->draft, &work->failure);
 }
 
 static void on_finished(Op *op, void *arg) {
   FileEnd *end = arg;
   bool done = op->err.code == ERR_NONE;
-  if (!done && writer_was_stopped(end)) {
+  if (!done && file_was_stopped(end)) {
     op_unref(op);
     return;
   }
@@ -270,6 +225,7 @@ static void on_finished(Op *op, void *arg) {
     return;
   }
   op_unref(op);
+  file_close(end);
   stage_finished(&end->stage); /* also when it was stopped too late: the file is there */
 }
 
@@ -280,7 +236,6 @@ static void writer_stop(Stage *stage, ErrCode reason) {
   (void)reason;
   __atomic_store_n(&end->stopping, true, __ATOMIC_RELEASE);
   if (end->working) return;
-  writer_remove(end);
   file_close(end);
   stage_closed(stage);
 }
