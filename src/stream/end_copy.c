@@ -172,7 +172,10 @@ static void copy_put(Stage *stage, Chunk *chunk) {
   if (pg_copy_write(e->op, chunk->data, chunk->len)) on_taken(e);
 }
 
-static void copy_finish(Stage *stage) { pg_copy_end(((EndCopy *)stage)->op); }
+static void copy_finish(Stage *stage) {
+  stage_commits(stage);
+  pg_copy_end(((EndCopy *)stage)->op);
+}
 
 /* ---- both ---- */
 
@@ -188,13 +191,8 @@ static bool copy_open(Stage *stage, Loop *loop, Err *err) {
 
 static const StageClass copy_out_class = {
     .kind = "copy_out", .open = copy_open, .pull = copy_pull, .stop = copy_stop, .free = copy_free};
-static const StageClass copy_in_class = {.kind = "copy_in",
-                                         .open = copy_open,
-                                         .put = copy_put,
-                                         .finish = copy_finish,
-                                         .commits = true,
-                                         .stop = copy_stop,
-                                         .free = copy_free};
+static const StageClass copy_in_class = {
+    .kind = "copy_in", .open = copy_open, .put = copy_put, .finish = copy_finish, .stop = copy_stop, .free = copy_free};
 
 Stage *end_copy(Pg *pg, PgJob *job) {
   EndCopy *e = mem_alloc(sizeof *e);

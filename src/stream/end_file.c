@@ -202,17 +202,11 @@ static void writer_put(Stage *stage, Chunk *chunk) {
   file_work(end, writer_run, on_written);
 }
 
-static void writer_run_finish(WorkOp *work) {
-  FileEnd *end = work->arg;
-  if (!file_draft_sync(&end->draft, &work->failure)) return;
-  if (__atomic_load_n(&end->stopping, __ATOMIC_ACQUIRE)) { /* the last moment at which it can be left */
-    err_set(&work->failure, ERR_CANCELLED, "stopped");
-    return;
-  }
-  file_draft_publish(&end->draft, &work->failure);
-}
+/* It ends in two steps: until the second one begins nothing is there that a stop would have to take back. */
+static void writer_run_sync(WorkOp *work) { file_draft_sync(&((FileEnd *)work->arg)->draft, &work->failure); }
+static void writer_run_publish(WorkOp *work) { file_draft_publish(&((FileEnd *)work->arg)->draft, &work->failure); }
 
-static void on_finished(Op *op, void *arg) {
+static void on_published(Op *op, void *arg) {
   FileEnd *end = arg;
   bool done = op->err.code == ERR_NONE;
   if (!done && file_was_stopped(end)) {
@@ -229,12 +223,27 @@ static void on_finished(Op *op, void *arg) {
   stage_finished(&end->stage); /* also when it was stopped too late: the file is there */
 }
 
-static void writer_finish(Stage *stage) { file_work((FileEnd *)stage, writer_run_finish, on_finished); }
+static void on_synced(Op *op, void *arg) {
+  FileEnd *end = arg;
+  if (file_was_stopped(end)) {
+    op_unref(op);
+    return;
+  }
+  if (op->err.code != ERR_NONE) {
+    file_fail(end, op);
+    return;
+  }
+  op_unref(op);
+  stage_commits(&end->stage);
+  file_work(end, writer_run_publish, on_published);
+}
+
+static void writer_finish(Stage *stage) { file_work((FileEnd *)stage, writer_run_sync, on_synced); }
 
 static void writer_stop(Stage *stage, ErrCode reason) {
   FileEnd *end = (FileEnd *)stage;
   (void)reason;
-  __atomic_store_n(&end->stopping, true, __ATOMIC_RELEASE);
+  end->stopping = true;
   if (end->working) return;
   file_close(end);
   stage_closed(stage);

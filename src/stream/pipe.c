@@ -30,8 +30,8 @@ typedef struct PipeSlot {
   int count, cap;
   bool upstream_ended;
   /* source and sink */
-  bool open, busy, ended; /* busy: a pull, put or finish is not answered; ended: it said so */
-  bool finishing;
+  bool open, busy, ended;  /* busy: a pull, put or finish is not answered; ended: it said so */
+  bool finishing, commits; /* sink: finish, stage_commits was called */
   /* filter */
   PipeJob *jobs, **jobs_end; /* in the stream's order */
   int njobs;
@@ -371,7 +371,7 @@ static bool slot_pump_sink(PipeSlot *slot) {
   }
   if (!slot->upstream_ended || slot->finishing) return false;
   slot->busy = slot->finishing = true;
-  if (slot->stage->cls->leaves || slot->stage->cls->commits) slot->run->pipe->op.sent = true;
+  if (slot->stage->cls->leaves) slot->run->pipe->op.sent = true;
   slot->stage->cls->finish(slot->stage);
   return true;
 }
@@ -444,6 +444,8 @@ void stage_taken(Stage *stage) {
   pipe_pump(slot->run);
 }
 
+void stage_commits(Stage *stage) { stage->slot->commits = stage->slot->run->pipe->op.sent = true; }
+
 void stage_finished(Stage *stage) {
   PipeSlot *slot = stage->slot;
   slot->busy = false;
@@ -454,7 +456,7 @@ void stage_finished(Stage *stage) {
 
 void stage_failed(Stage *stage, Err *err) {
   PipeSlot *slot = stage->slot;
-  if (stage->cls->commits) slot->run->pipe->op.sent = err->code == ERR_UNKNOWN;
+  if (slot->commits) slot->run->pipe->op.sent = err->code == ERR_UNKNOWN;
   pipe_fail(slot->run, slot, err);
   pipe_pump(slot->run);
 }
@@ -462,7 +464,7 @@ void stage_failed(Stage *stage, Err *err) {
 void stage_closed(Stage *stage) {
   PipeSlot *slot = stage->slot;
   slot->open = false;
-  if (stage->cls->commits) slot->run->pipe->op.sent = slot->run->err.code == ERR_UNKNOWN;
+  if (slot->commits) slot->run->pipe->op.sent = slot->run->err.code == ERR_UNKNOWN;
   pipe_pump(slot->run);
 }
 

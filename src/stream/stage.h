@@ -55,10 +55,6 @@ typedef struct StageClass {
   void (*stop)(Stage *stage, ErrCode reason);
   /* What a sink that was stopped has taken stays taken (a child that was fed half): the outcome of the pipe is then unknown. */
   bool leaves;
-  /* finish may take effect without being answered: from then on the outcome of the pipe could be unknown. After stop, when that
-   * has happened all the same, it says stage_finished; when it cannot be told, stage_failed with ERR_UNKNOWN and then
-   * stage_closed. */
-  bool commits;
 
   /* ---- filter ---- */
   /* Use job->in (from job->at), add to job->out at most STAGE_MAX_OUT chunks. False and job->err: the stream is not what it
@@ -110,7 +106,11 @@ const char *stage_name(const Stage *stage);
 void stage_filled(Stage *stage, Chunk *chunk); /* source: takes over the reference; len > 0 */
 void stage_ended(Stage *stage);                /* source: no more, and all was well; nothing of it is open any more */
 void stage_taken(Stage *stage);                /* sink: the next one, please */
-void stage_finished(Stage *stage);             /* sink: it lasts; nothing of it is open any more */
+/* Sink, while it finishes: what it does next may take effect without being answered, so the outcome of the pipe could be unknown
+ * from now on. After stop, when that has happened all the same, it says stage_finished; when it cannot be told, stage_failed with
+ * ERR_UNKNOWN and then stage_closed; stage_closed alone: it did not happen. */
+void stage_commits(Stage *stage);
+void stage_finished(Stage *stage); /* sink: it lasts; nothing of it is open any more */
 /* Source or sink, at any time, once: takes over err's content. It is still open: stop comes (perhaps from inside). */
 void stage_failed(Stage *stage, Err *err);
 void stage_closed(Stage *stage); /* after stop */

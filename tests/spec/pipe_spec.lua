@@ -305,6 +305,23 @@ describe("pipe", function()
         assert.equal("", names())
       end
     end)
+    -- A disk hangs, and the pipe gives up waiting for it.
+    for call, want in pairs { fsync = { "cancelled", "" }, rename = { "unknown", "out " } } do
+      it(("in the %s of its file, and says what is known of it"):format(call), function()
+        local box = run.box()
+        local process = box:start({ "-e", ([[
+          local task = spawn("pipe", function() pipe { "x", file.writer %q } end)
+          while sh.read({ "test", "-e", %q }, { ok = { 0, 1 } }).exit == 1 do wait(0.01) end
+          task:cancel()
+          local ok, err = pcall(task.join, task)
+          sh.run { "rm", %q }
+          return err.code
+        ]]):format(path "out", box.dir .. "/hold", box.dir .. "/hold") }, { env = run.disk(nil, nil, call .. ":" .. box.dir .. "/hold") })
+        local result = process:wait()
+        box:remove()
+        assert.same({ want[1] .. "\n", want[2] }, { result.stdout, names() }, result.stderr)
+      end)
+    end
     it("so that a sink never sees the end of a part", function()
       local seconds = mark()
       local sink = sh.input(("cat >/dev/null; touch %s"):format(path "saw-the-end"))

@@ -56,9 +56,9 @@ function run.crash(number, how, count)
   return { ASAN_OPTIONS = SANITIZED, LD_PRELOAD = shim "crash", CRASH_AT = number or 0, CRASH_HOW = how, CRASH_COUNT = count }
 end
 
--- Environment for a process whose disk has room for so many bytes of a file in the making, or is slow (support/full.c).
-function run.disk(bytes, slow_ms)
-  return { ASAN_OPTIONS = SANITIZED, LD_PRELOAD = shim "full", FULL_AT = bytes, FULL_SLOW = slow_ms }
+-- Environment for a process whose disk has room for so many bytes of a file in the making, or is slow, or hangs (support/full.c).
+function run.disk(bytes, slow_ms, hold)
+  return { ASAN_OPTIONS = SANITIZED, LD_PRELOAD = shim "full", FULL_AT = bytes, FULL_SLOW = slow_ms, FULL_HOLD = hold }
 end
 
 -- A directory with home and state, gone with box:remove(), and with it what still runs.
