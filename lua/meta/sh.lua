@@ -17,6 +17,7 @@
 ---@field what? string               # shown in place of the command
 
 ---@class pgsh.ShRunOptions: pgsh.ShReadOptions
+---@field detail? string             # what it changes, in lines (a diff): shown in a plan and when it is let out
 ---@field resolve? fun(): boolean?, table?  # asked when it was stopped half way. true and the result: it is done; false: it is not
 
 ---@class pgsh.ShResult
@@ -60,5 +61,43 @@ function sh.output(command, options) end
 ---@param options? pgsh.ShPartOptions
 ---@return pgsh.PipePart
 function sh.input(command, options) end
+
+---@class pgsh.ToolOptions
+---@field kind string                # of the target, and of the list of targets: "kubectl"
+---@field name string                # what it acts upon: "prod/databases". Both together are the target
+---@field argv string[]              # what every command begins with: the tool, and the flags that make it act upon just that
+---@field shown? string              # what stands for argv where a command is shown; default: kind. A run is resumed by what was shown
+---@field env? table<string, string|number|pgsh.Secret|false>
+---@field detail? string             # shown beside the target: an address
+
+---A command-line tool together with what it acts upon, as a target of its own: the list of targets then names the cluster, not this
+---machine. Make it at the top level of a script. tostring() is the target.
+---@param options pgsh.ToolOptions
+---@return pgsh.Tool
+function sh.tool(options) end
+
+---Its methods are sh's functions of the same names, with the words that follow argv. There is no shell.
+---@class pgsh.Tool
+local Tool = {}
+
+---@param words string[]
+---@param options? pgsh.ShReadOptions
+---@return pgsh.ShResult
+function Tool:read(words, options) end
+
+---@param words string[]
+---@param options? pgsh.ShRunOptions
+---@return pgsh.ShResult
+function Tool:run(words, options) end
+
+---@param words string[]
+---@param options? pgsh.ShPartOptions
+---@return pgsh.PipePart
+function Tool:output(words, options) end
+
+---@param words string[]
+---@param options? pgsh.ShPartOptions
+---@return pgsh.PipePart
+function Tool:input(words, options) end
 
 return sh

@@ -8,7 +8,6 @@
 #include "api/api.h"
 #include "api/part.h"
 #include "api/sh.h"
-#include "run/effect.h"
 #include "run/run.h"
 #include "vm/args.h"
 #include "vm/await.h"
@@ -43,7 +42,7 @@ static ShArgs *sh_new_args(lua_State *L) {
 /* ---- the command ---- */
 
 /* One word as a shell would take it, so that what is shown can be pasted. */
-static void sh_show_word(Buf *show, const char *word) {
+void sh_show_word(Buf *show, const char *word) {
   if (show->len > 0) buf_add_char(show, ' ');
   if (word[0] != '\0' &&
       strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-‹›") == strlen(word)) {
@@ -60,8 +59,7 @@ static void sh_show_word(Buf *show, const char *word) {
   buf_add_char(show, '\'');
 }
 
-/* The text at index, checked to be fit for an argument. The value may be an unknown: then its text is pushed. */
-static const char *sh_check_word(lua_State *L, ShArgs *args, int index, const char *what) {
+const char *sh_check_word(lua_State *L, ShArgs *args, int index, const char *what) {
   size_t len = 0;
   if (secret_get(L, index, NULL) != NULL) {
     Err err = {0};
@@ -111,6 +109,18 @@ static void sh_args_string(lua_State *L, ShArgs *args, int index) {
   args->spec.name = buf_take(&name);
 }
 
+void sh_args_words(lua_State *L, ShArgs *args, const ShTool *tool, int index) {
+  if (!lua_istable(L, index) || args_is_unknown(L, index))
+    luaerr_throw(L, ERR_USAGE, "%s: a list of words expected, got %s", tool->shown, luaL_typename(L, index));
+  for (char **word = tool->argv; *word != NULL; word++)
+    proc_list_add(&args->spec.argv, *word);
+  for (char **entry = tool->env; entry != NULL && *entry != NULL; entry++)
+    proc_list_add(&args->spec.env, *entry);
+  buf_add_str(&args->show, tool->shown);
+  args->spec.name = mem_strdup(tool->shown);
+  sh_args_list(L, args, index);
+}
+
 void sh_args_command(lua_State *L, ShArgs *args, int index) {
   if (lua_istable(L, index) && !args_is_unknown(L, index))
     sh_args_list(L, args, index);
@@ -120,29 +130,45 @@ void sh_args_command(lua_State *L, ShArgs *args, int index) {
 
 /* ---- options ---- */
 
-static void sh_args_env(lua_State *L, ShArgs *args, int options) {
+/* A change of the environment; a later one of the same name wins. */
+static void sh_env_set(char ***env, const char *entry) {
+  size_t len = strcspn(entry, "=");
+  for (char **one = *env; one != NULL && *one != NULL; one++)
+    if (strncmp(*one, entry, len) == 0 && ((*one)[len] == '=' || (*one)[len] == '\0')) {
+      explicit_bzero(*one, strlen(*one));
+      free(*one);
+      *one = mem_strdup(entry);
+      return;
+    }
+  proc_list_add(env, entry);
+}
+
+bool sh_args_env(lua_State *L, char ***env, int options) {
+  bool unknown = false;
   int type = args_push(L, options, "env");
-  int env = lua_gettop(L);
-  if (type != LUA_TNIL && type != LUA_TTABLE) luaerr_throw(L, ERR_USAGE, "env: a table expected, got %s", luaL_typename(L, env));
+  int table = lua_gettop(L);
+  if (type != LUA_TNIL && type != LUA_TTABLE)
+    luaerr_throw(L, ERR_USAGE, "env: a table expected, got %s", luaL_typename(L, table));
   if (type == LUA_TTABLE) lua_pushnil(L);
-  while (type == LUA_TTABLE && lua_next(L, env) != 0) {
+  while (type == LUA_TTABLE && lua_next(L, table) != 0) {
     size_t len = 0;
     const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     if (name[0] == '\0' || strchr(name, '=') != NULL) luaerr_throw(L, ERR_USAGE, "env: a table of NAME = value expected");
     if (args_is_unknown(L, -1)) {
-      args->unknown = true;
+      unknown = true;
     } else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
-      proc_list_add(&args->spec.env, name);
+      sh_env_set(env, name);
     } else {
       const char *value = args_text(L, -1, &len);
       if (value == NULL || strlen(value) != len)
         luaerr_throw(L, ERR_USAGE, "env: %s: a string (or false, to take it away) expected", name);
-      proc_list_add(&args->spec.env, lua_pushfstring(L, "%s=%s", name, value));
+      sh_env_set(env, lua_pushfstring(L, "%s=%s", name, value));
       lua_pop(L, 1);
     }
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
+  return unknown;
 }
 
 static void sh_args_input(lua_State *L, ShArgs *args, int options) {
@@ -175,7 +201,7 @@ static void sh_args_ok(lua_State *L, ShArgs *args, int options) {
 }
 
 void sh_args_options(lua_State *L, ShArgs *args, int options, bool change) {
-  sh_args_env(L, args, options);
+  if (sh_args_env(L, &args->spec.env, options)) args->unknown = true;
   sh_args_input(L, args, options);
   sh_args_ok(L, args, options);
   args->spec.cwd = mem_strdup(args_string(L, options, "cwd", NULL));
@@ -290,23 +316,27 @@ static int sh_push_change(lua_State *L, Op *op, int args) {
 
 /* ---- the functions ---- */
 
-static int sh_call(lua_State *L, EffectKind kind) {
+int sh_call(lua_State *L, const ShTool *tool, int index, EffectKind kind) {
   static const char *const read_keys[] = {"input", "env", "cwd", "timeout", "limit", "ok", "what", NULL};
-  static const char *const run_keys[] = {"input", "env", "cwd", "timeout", "limit", "ok", "what", "resolve", NULL};
-  lua_settop(L, 2);
-  int options = args_options(L, 2, kind == EFFECT_CHANGE ? run_keys : read_keys);
+  static const char *const run_keys[] = {"input", "env", "cwd", "timeout", "limit", "ok", "what", "resolve", "detail", NULL};
+  lua_settop(L, index + 1);
+  int options = args_options(L, index + 1, kind == EFFECT_CHANGE ? run_keys : read_keys);
   luaL_checkstack(L, 20, "sh");
   ShArgs *args = sh_new_args(L);
-  sh_args_command(L, args, 1);
+  if (tool != NULL)
+    sh_args_words(L, args, tool, index);
+  else
+    sh_args_command(L, args, index);
   sh_args_options(L, args, options, kind == EFFECT_CHANGE);
   sh_finish_show(&args->show, SH_SHOW_BYTES);
-  lua_settop(L, 3);
+  lua_settop(L, index + 2);
   EffectSpec spec = {
       .kind = kind,
-      .target = guard_target(run_of(L)->guard, "sh", "localhost", NULL),
+      .target = tool != NULL ? tool->target : guard_target(run_of(L)->guard, "sh", "localhost", NULL),
       .verb = kind == EFFECT_CHANGE ? "run" : "read",
       .show = buf_str(&args->show),
-      .args = 3,
+      .detail = kind == EFFECT_CHANGE ? args_string(L, options, "detail", NULL) : NULL,
+      .args = index + 2,
       .options = options,
       .unknown = args->unknown,
       .start = sh_start,
@@ -315,12 +345,12 @@ static int sh_call(lua_State *L, EffectKind kind) {
   return effect_call(L, &spec);
 }
 
-static int l_sh_read(lua_State *L) { return sh_call(L, EFFECT_READ); }
-static int l_sh_run(lua_State *L) { return sh_call(L, EFFECT_CHANGE); }
+static int l_sh_read(lua_State *L) { return sh_call(L, NULL, 1, EFFECT_READ); }
+static int l_sh_run(lua_State *L) { return sh_call(L, NULL, 1, EFFECT_CHANGE); }
 
 int luaopen_pgsh_sh(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"read", l_sh_read}, {"run", l_sh_run}, {"output", l_part_output}, {"input", l_part_input}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"read", l_sh_read},     {"run", l_sh_run},   {"output", l_part_output},
+                                       {"input", l_part_input}, {"tool", l_sh_tool}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -30,35 +30,42 @@ static const PartClass output_class = {
 static const PartClass input_class = {
     .role = PART_SINK, .kind = "sh.input", .changes = true, .size = sizeof(ShArgs), .fini = sh_args_fini, .open = input_open};
 
-static int proc_part(lua_State *L, const PartClass *cls, const char *const keys[]) {
-  lua_settop(L, 2);
-  int options = args_options(L, 2, keys);
+static Part *proc_part(lua_State *L, const PartClass *cls, const ShTool *tool, int index, const char *const keys[]) {
+  lua_settop(L, index + 1);
+  int options = args_options(L, index + 1, keys);
   luaL_checkstack(L, 20, "sh");
   Part *part = part_new(L, cls);
   ShArgs *own = part->own;
-  sh_args_command(L, own, 1);
+  if (tool != NULL)
+    sh_args_words(L, own, tool, index);
+  else
+    sh_args_command(L, own, index);
   sh_args_options(L, own, options, true);
   sh_finish_show(&own->show, SH_SHOW_BYTES);
   part->unknown = own->unknown;
-  part->target = guard_target(run_of(L)->guard, "sh", "localhost", NULL);
+  part->target = tool != NULL ? tool->target : guard_target(run_of(L)->guard, "sh", "localhost", NULL);
   buf_add_str(&part->show, args_string(L, options, "what", buf_str(&own->show)));
   if (args_push(L, options, "stderr") != LUA_TNIL && !lua_isfunction(L, -1))
-    return luaerr_throw(L, ERR_USAGE, "option 'stderr': a function expected, got %s", luaL_typename(L, -1));
-  lua_setiuservalue(L, 3, 1);
+    luaerr_throw(L, ERR_USAGE, "option 'stderr': a function expected, got %s", luaL_typename(L, -1));
+  lua_setiuservalue(L, index + 2, 1);
+  return part;
+}
+
+int sh_output_part(lua_State *L, const ShTool *tool, int index) {
+  static const char *const keys[] = {"input", "env", "cwd", "ok", "what", "stderr", NULL};
+  proc_part(L, &output_class, tool, index, keys);
+  return 1;
+}
+
+int sh_input_part(lua_State *L, const ShTool *tool, int index) {
+  static const char *const keys[] = {"env", "cwd", "ok", "what", "stderr", "as", NULL};
+  Part *part = proc_part(L, &input_class, tool, index, keys);
+  part->label = mem_strdup(args_string(L, lua_istable(L, index + 1) ? index + 1 : 0, "as", "stdout"));
   return 1;
 }
 
 /* sh.output(command [, options]) */
-int l_part_output(lua_State *L) {
-  static const char *const keys[] = {"input", "env", "cwd", "ok", "what", "stderr", NULL};
-  return proc_part(L, &output_class, keys);
-}
+int l_part_output(lua_State *L) { return sh_output_part(L, NULL, 1); }
 
 /* sh.input(command [, options]) */
-int l_part_input(lua_State *L) {
-  static const char *const keys[] = {"env", "cwd", "ok", "what", "stderr", "as", NULL};
-  int made = proc_part(L, &input_class, keys);
-  Part *part = part_get(L, -1);
-  part->label = mem_strdup(args_string(L, lua_istable(L, 2) ? 2 : 0, "as", "stdout"));
-  return made;
-}
+int l_part_input(lua_State *L) { return sh_input_part(L, NULL, 1); }
