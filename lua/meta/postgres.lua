@@ -213,6 +213,7 @@ function throwaway:anew(f, ...) end
 ---The server's log (a read).
 ---@return string
 function throwaway:log() end
+---Does it run? A read.
 ---@return boolean
 function throwaway:alive() end
 ---Stop it and remove its directory. Idempotent.

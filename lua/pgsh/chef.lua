@@ -1,4 +1,5 @@
 -- chef: chef-client on a host (over an ssh handle), and roles, by knife in the directory of the chef repository.
+local file = require "pgsh.file"
 local host = require "pgsh.host"
 local json = require "pgsh.json"
 local settle = require "pgsh.settle"
@@ -121,8 +122,7 @@ end
 -- The role as the file says it, decoded. Raises when it is no JSON, or no role.
 function Roles:file(path)
   local full = path:match "^/" and path or self.dir .. "/" .. path
-  local text, why = host.read_file(full)
-  if not text then error(why, 0) end
+  local text = file.read(full)
   local ok, role = pcall(json.decode, text)
   if not ok then
     error(host.error("json", { message = ("%s is not valid JSON: %s"):format(path, role.message or tostring(role)) }), 0)

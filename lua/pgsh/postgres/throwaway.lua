@@ -105,8 +105,10 @@ local function stop(self)
   if handle then handle:close() end
 end
 
+-- Nor is looking whether it has: a directory can be opened, too.
 local function exists(path)
-  return (os.rename(path, path)) ~= nil
+  local handle <close> = io.open(path)
+  return handle ~= nil
 end
 
 local function await_end(self)
@@ -220,10 +222,17 @@ function Throwaway:log()
   return sh.read({ "cat", self.dir .. "/run/data/log" }, { what = "the log of the throwaway server" }).out
 end
 
+-- One that was killed leaves its file behind.
+local ALIVE = [[
+{ read -r pid <"$1" && IFS= read -r stat <"/proc/$pid/stat"; } 2>/dev/null || exit 1
+case $stat in *"(postgres) Z"*) exit 1 ;; *"(postgres) "*) exit 0 ;; *) exit 1 ;; esac]]
+
 -- Is the server there? A read.
 function Throwaway:alive()
   if not self.started or self.planned or self.closed then return false end
-  return exists(self.dir .. "/run/data/postmaster.pid")
+  return sh.read({ "/bin/sh", "-c", ALIVE, "alive", self.dir .. "/run/data/postmaster.pid" }, {
+    ok = { 0, 1 }, what = ("is the throwaway server %s there?"):format(self.name),
+  }).exit == 0
 end
 
 function Throwaway:close()

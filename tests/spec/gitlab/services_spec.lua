@@ -157,6 +157,12 @@ describe("the service", function()
       lab:fault "knife-read"
       fails("ended with status 100", 'roles:show "gprd-base-db-postgres"')
     end)
+    it("reads a role's file through the door", function()
+      local script = ('return chef.roles { dir = %q }:file("roles/gprd-base-db-postgres.json").name'):format(lab.repo)
+      local result = box:pgsh { "-o", "jsonl", "-e", script }
+      local seen = result.stdout:match '[^\n]*"effect%.read"[^\n]*base%-db%-postgres%.json[^\n]*'
+      assert.equal("read", seen and json.decode(seen).verb, result.stdout .. result.stderr)
+    end)
     it("refuses a file that is no JSON before knife is asked", function()
       lab:fault "not-json"
       fails("roles/gprd-base-db-postgres.json is not valid JSON", "roles:from_file(role)")

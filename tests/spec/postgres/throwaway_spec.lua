@@ -42,6 +42,19 @@ describe("installations", function()
 end)
 
 describe("a throwaway server", function()
+  it("is not alive when it was killed", function()
+    local server <close> = postgres.throwaway()
+    assert.is_true(server:alive())
+    local reads = { branch = "spec", phase = "run", changes = "refuse" }
+    host.within(reads, server.alive, server)
+    assert.equal(1, reads.reads)
+    local pid = run.read_file(server.dir .. "/run/data/postmaster.pid"):match "%d+"
+    sh.run { "kill", "-9", pid }
+    while sh.read({ "/bin/sh", "-c", ("grep -qs '^State:.[^Z]' /proc/%s/status"):format(pid), "x" }, { ok = { 0, 1, 2 } }).exit == 0 do
+      host.sleep(0.01)
+    end
+    assert.is_false(server:alive())
+  end)
   it("is there, only for us, and gone at the end of its scope", function()
     local dir
     do
