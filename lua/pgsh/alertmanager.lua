@@ -2,8 +2,11 @@
 --
 -- A silence has no name of its own. So the run's id is written into its comment: when the answer to its creation is lost, or the
 -- run was killed before it could note the answer, the list of silences decides whether it is there, and no second one is made.
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
+local options_of = require "pgsh.options"
+local plain = require "pgsh.plain"
 local settle = require "pgsh.settle"
 local unknown = require "pgsh.unknown"
 
@@ -14,10 +17,6 @@ Server.__index = Server
 Server.__name = "alertmanager"
 
 function Server:__tostring() return "alertmanager " .. self.name end
-
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
 
 local function connect(self)
   if not self.handle then
@@ -43,7 +42,7 @@ local function matcher_of(text)
   end
   local name, operator, value = tostring(text):match "^%s*([%a_][%w_]*)%s*([=!][=~]?)%s*(.-)%s*$"
   if not name or operator == "!" or operator == "==" then
-    usage("alertmanager: %q is no matcher: NAME=VALUE, =~, !=, !~", tostring(text))
+    errors.usage("alertmanager: %q is no matcher: NAME=VALUE, =~, !=, !~", tostring(text))
   end
   local quoted = value:match '^"(.*)"$'
   if quoted then value = quoted:gsub('\\(["\\])', "%1") end
@@ -52,7 +51,9 @@ end
 
 local function matchers_of(list)
   if type(list) == "string" then list = { list } end
-  if type(list) ~= "table" or #list == 0 then usage "alertmanager: at least one matcher is needed, like alertname=PostgreSQL_Down" end
+  if type(list) ~= "table" or #list == 0 then
+    errors.usage "alertmanager: at least one matcher is needed, like alertname=PostgreSQL_Down"
+  end
   local out = {}
   for i, text in ipairs(list) do out[i] = matcher_of(text) end
   return out
@@ -149,9 +150,9 @@ end
 local function window_of(given)
   if given["until"] then return time_text(given.from or host.now()), time_text(given["until"]) end
   local span = host.duration(given.lasts or "")
-  if not span then usage("alertmanager silence: lasts = %s is no duration, and until is missing", tostring(given.lasts)) end
+  if not span then errors.usage("alertmanager silence: lasts = %s is no duration, and until is missing", tostring(given.lasts)) end
   local from = given.from
-  if type(from) == "string" then from = host.parse_time(from) or usage("alertmanager silence: from = %s is no time", from) end
+  if type(from) == "string" then from = host.parse_time(from) or errors.usage("alertmanager silence: from = %s is no time", from) end
   from = from or host.now()
   return time_text(from), time_text(from + span)
 end
@@ -166,9 +167,7 @@ end
 -- Make a silence. matchers, comment; lasts ("2h") or until, from (now unless given), by (the operator), known (ids that are no answer,
 -- from keep; needed only where there is no run whose id marks it). Result: json.silenceID.
 function Server:silence(given)
-  for key in pairs(given) do
-    if not OPTIONS[key] then usage("alertmanager silence: unknown option %s", tostring(key)) end
-  end
+  given = options_of.check("alertmanager silence", given, OPTIONS)
   local matchers, mark = matchers_of(given.matchers), self:mark()
   local from, to = window_of(given)
   local comment = (given.comment or "maintenance") .. (mark and " " .. mark or "")
@@ -207,15 +206,12 @@ local opened = {}
 -- An Alertmanager by its address (ALERTMANAGER_URL unless given). Named as a target at once; nothing is asked before the first use.
 -- options: name (of the target), settle ("20s"), run (id to mark silences by, instead of this run's).
 function alertmanager.at(url, options)
-  url = url or host.getenv "ALERTMANAGER_URL"
-  if not url or not url:match "%S" then usage "alertmanager: no address is given, and ALERTMANAGER_URL is not set" end
+  url = url or plain.env "ALERTMANAGER_URL"
+  if not url or not url:match "%S" then errors.usage "alertmanager: no address is given, and ALERTMANAGER_URL is not set" end
   url = url:gsub("/+$", "")
   local name = url:match "^https?://([^/]+)"
-  if not name then usage("alertmanager: %s is no address", url) end
-  options = options or {}
-  for key in pairs(options) do
-    if key ~= "name" and key ~= "settle" and key ~= "run" then usage("alertmanager.at: unknown option %s", tostring(key)) end
-  end
+  if not name then errors.usage("alertmanager: %s is no address", url) end
+  options = options_of.check("alertmanager.at", options, { name = true, settle = true, run = true })
   name = options.name or name:gsub("^.*@", "")
   if not opened[url] then opened[url] = setmetatable({ url = url, name = name }, Server) end
   host.target("alertmanager", opened[url].name)

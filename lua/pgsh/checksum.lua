@@ -2,7 +2,7 @@
 local errors = require "pgsh.errors"
 local file = require "pgsh.file"
 local hash = require "pgsh.hash"
-local options = require "pgsh.postgres.options"
+local options = require "pgsh.options"
 local strict = require "pgsh.strict"
 
 local checksum = {}

@@ -1,7 +1,9 @@
 -- chef: chef-client on a host (over an ssh handle), and roles, by knife in the directory of the chef repository.
+local errors = require "pgsh.errors"
 local file = require "pgsh.file"
-local host = require "pgsh.host"
 local json = require "pgsh.json"
+local options_of = require "pgsh.options"
+local plain = require "pgsh.plain"
 local settle = require "pgsh.settle"
 local sh = require "pgsh.sh"
 local unknown = require "pgsh.unknown"
@@ -11,12 +13,6 @@ local chef = {}
 local Client, Roles = {}, {}
 Client.__index, Roles.__index = Client, Roles
 Client.__name, Roles.__name = "chef.client", "chef.roles"
-
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
-
-local function trim(text) return (text:gsub("%s+$", "")) end
 
 -- chef-client ------------------------------------------------------------------------------------------------------------------
 
@@ -31,12 +27,12 @@ end
 -- Does the daemon run? With what was said.
 function Client:runs()
   local result = self.host:read(argv_of(self.service, "chef-client", "status"), { ok = { 0, 1, 2, 3, 4, 5 } })
-  local said = trim(result.out .. result.err):match "[^\n]*$"
+  local said = plain.trim(result.out .. result.err):match "[^\n]*$"
   if result.exit == 0 then return true, said end
   if result.exit == 3 or result.exit == 1 then return false, said end
-  error(host.error("script", {
+  errors.raise("script", {
     message = ("service chef-client status ends with %d on %s: is there such a service?"):format(result.exit, self.name), hint = said,
-  }), 0)
+  })
 end
 
 local function to(self, action, wanted)
@@ -60,12 +56,7 @@ end
 
 -- options: name, service ({ "sudo", "service" }), command ({ "chef-client" }), settle.
 function chef.client(handle, options)
-  options = options or {}
-  for key in pairs(options) do
-    if key ~= "name" and key ~= "service" and key ~= "command" and key ~= "settle" then
-      usage("chef.client: unknown option %s", tostring(key))
-    end
-  end
+  options = options_of.check("chef.client", options, { name = true, service = true, command = true, settle = true })
   local name = options.name or tostring(handle):gsub("^ssh ", "")
   return setmetatable({
     host = handle, name = name, service = options.service or { "service" }, command = options.command or { "chef-client" },
@@ -106,7 +97,9 @@ local function same_role(a, b)
 end
 
 local function check_name(name)
-  if type(name) ~= "string" or not name:match "^[%w_-]+$" or name:match "^%-" then usage("chef: %s is no role's name", tostring(name)) end
+  if type(name) ~= "string" or not name:match "^[%w_-]+$" or name:match "^%-" then
+    errors.usage("chef: %s is no role's name", tostring(name))
+  end
   return name
 end
 
@@ -114,9 +107,9 @@ end
 function Roles:show(name)
   local result = sh.read({ "knife", "role", "show", check_name(name), "-F", "json" }, { cwd = self.dir, ok = { 0, 100 } })
   if result.exit == 0 then return result.out, json.decode(result.out) end
-  local said = trim(result.err .. result.out)
+  local said = plain.trim(result.err .. result.out)
   if said:find "Cannot load role" or said:find "could not be found" or said:find "404" then return nil end
-  error(host.error("process", { message = "knife role show " .. name .. " ended with status 100", detail = said }), 0)
+  errors.raise("process", { message = "knife role show " .. name .. " ended with status 100", detail = said })
 end
 
 -- The role as the file says it, decoded. Raises when it is no JSON, or no role.
@@ -125,10 +118,10 @@ function Roles:file(path)
   local text = file.read(full)
   local ok, role = pcall(json.decode, text)
   if not ok then
-    error(host.error("json", { message = ("%s is not valid JSON: %s"):format(path, role.message or tostring(role)) }), 0)
+    errors.raise("json", "%s is not valid JSON: %s", path, role.message or tostring(role))
   end
   if type(role) ~= "table" or type(role.name) ~= "string" then
-    error(host.error("script", { message = path .. " is no role: it has no name" }), 0)
+    errors.raise("script", "%s is no role: it has no name", path)
   end
   return role, text
 end
@@ -180,10 +173,8 @@ end
 
 -- options: dir (of the chef repository: knife finds its configuration there), settle.
 function chef.roles(options)
-  if type(options) ~= "table" or type(options.dir) ~= "string" then usage "chef.roles { dir = \"…\" }: dir is missing" end
-  for key in pairs(options) do
-    if key ~= "dir" and key ~= "settle" then usage("chef.roles: unknown option %s", tostring(key)) end
-  end
+  if type(options) ~= "table" or type(options.dir) ~= "string" then errors.usage "chef.roles { dir = \"…\" }: dir is missing" end
+  options_of.check("chef.roles", options, { dir = true, settle = true })
   return setmetatable({ dir = options.dir, settle = options.settle }, Roles)
 end
 

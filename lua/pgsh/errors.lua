@@ -35,9 +35,10 @@ end
 
 ---Raise an error of the catalogue.
 ---@param code string
----@param format string
+---@param format string|table       # or its fields: message, target, hint, detail, …
 function errors.raise(code, format, ...)
-  error(host.error(code, { message = select("#", ...) > 0 and format:format(...) or format }), 0)
+  local fields = type(format) == "table" and format or { message = select("#", ...) > 0 and format:format(...) or format }
+  error(host.error(code, fields), 0)
 end
 
 ---May a further attempt help, so that a wait goes on? A cancel or an interrupt is not to be swallowed.

@@ -1,6 +1,9 @@
 -- git: a working copy. git { dir = "…" }: is it clean, what would be pushed, commit, push. When a push was cut off, the remote
 -- itself is asked (ls-remote) whether it has the commit.
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
+local options_of = require "pgsh.options"
+local plain = require "pgsh.plain"
 local settle = require "pgsh.settle"
 local sh = require "pgsh.sh"
 local unknown = require "pgsh.unknown"
@@ -10,10 +13,6 @@ Repo.__index = Repo
 Repo.__name = "git.repository"
 
 function Repo:__tostring() return "git " .. self.dir end
-
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
 
 -- Nobody is there to be asked, and its words do not depend on the operator's language.
 local ENV = { GIT_TERMINAL_PROMPT = "0", GIT_EDITOR = "true", GIT_PAGER = "cat", LC_ALL = "C" }
@@ -27,16 +26,16 @@ local function read(self, argv, options)
 end
 
 local function line(self, ...)
-  return (read(self, argv_of(...)).out:gsub("%s+$", ""))
+  return plain.trim(read(self, argv_of(...)).out)
 end
 
 -- The branch that is checked out.
 function Repo:branch()
   local result = read(self, argv_of("symbolic-ref", "--short", "-q", "HEAD"), { ok = { 0, 1 } })
   if result.exit == 1 then
-    error(host.error("script", { message = tostring(self) .. ": HEAD is detached, no branch is checked out" }), 0)
+    errors.raise("script", "%s: HEAD is detached, no branch is checked out", tostring(self))
   end
-  return (result.out:gsub("%s+$", ""))
+  return plain.trim(result.out)
 end
 
 -- The commit that is checked out (or another name's): 40 hex digits.
@@ -60,7 +59,7 @@ function Repo:upstream()
   local branch = self:branch()
   local function config(key, default)
     local result = read(self, argv_of("config", "--get", ("branch.%s.%s"):format(branch, key)), { ok = { 0, 1 } })
-    return result.exit == 0 and result.out:gsub("%s+$", "") or default
+    return result.exit == 0 and plain.trim(result.out) or default
   end
   return config("remote", "origin"), (config("merge", "refs/heads/" .. branch):gsub("^refs/heads/", ""))
 end
@@ -122,8 +121,8 @@ function Repo:file(path, name) return read(self, argv_of("show", ("%s:%s"):forma
 
 -- Commit these files with this message. Nothing to commit is no error: false. The result: commit.
 function Repo:commit(message, files)
-  if not unknown.is(message) and (type(message) ~= "string" or message == "") then usage "git commit: a message is needed" end
-  if type(files) ~= "table" or #files == 0 then usage "git commit: which files?" end
+  if not unknown.is(message) and (type(message) ~= "string" or message == "") then errors.usage "git commit: a message is needed" end
+  if type(files) ~= "table" or #files == 0 then errors.usage "git commit: which files?" end
   local function differs() return read(self, argv_of("diff", "--quiet", "HEAD", "--", table.unpack(files)), { ok = { 0, 1 } }).exit == 1 end
   local function is_last() return line(self, "log", "-1", "--format=%B") == message end
   -- When this very commit is there already, a resumed run has to meet it again in its journal.
@@ -160,9 +159,7 @@ end
 -- options: dir, settle.
 return setmetatable({}, { __call = function(_, options)
   if type(options) == "string" then options = { dir = options } end
-  if type(options) ~= "table" or type(options.dir) ~= "string" then usage "git { dir = \"…\" }: dir is missing" end
-  for key in pairs(options) do
-    if key ~= "dir" and key ~= "settle" then usage("git: unknown option %s", tostring(key)) end
-  end
+  if type(options) ~= "table" or type(options.dir) ~= "string" then errors.usage "git { dir = \"…\" }: dir is missing" end
+  options_of.check("git", options, { dir = true, settle = true })
   return setmetatable({ dir = options.dir, settle = options.settle }, Repo)
 end })

@@ -2,8 +2,10 @@
 --
 -- gitlab-ctl succeeds silently when the service's name is not an enabled one. So a service is looked up before it is started or
 -- stopped, and what happened is believed only when runit says so in a line "ok: run: NAME" or "ok: down: NAME".
-local anew = require "pgsh.anew"
-local host = require "pgsh.host"
+local errors = require "pgsh.errors"
+local options_of = require "pgsh.options"
+local plain = require "pgsh.plain"
+local remake = require "pgsh.remake"
 local settle = require "pgsh.settle"
 local unknown = require "pgsh.unknown"
 
@@ -12,18 +14,6 @@ local gitlab = {}
 local Node = {}
 Node.__index = Node
 Node.__name = "gitlab.node"
-
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
-
-local function failed(code, target, message, hint)
-  error(host.error(code, { message = message, target = target, hint = hint }), 0)
-end
-
-local function trim(text)
-  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
-end
 
 -- `repmgr cluster show` ------------------------------------------------------------------------------------------------------
 
@@ -38,10 +28,10 @@ local function cells_of(line, count)
   for i = 1, count - 1 do
     local bar = line:find("|", at, true)
     if not bar then return nil end
-    cells[i] = trim(line:sub(at, bar - 1))
+    cells[i] = plain.trim(line:sub(at, bar - 1))
     at = bar + 1
   end
-  cells[count] = trim(line:sub(at))
+  cells[count] = plain.trim(line:sub(at))
   return cells
 end
 
@@ -50,7 +40,7 @@ local function header_of(line)
   if not line:find("|", 1, true) then return nil end
   local columns, role = {}, false
   for title in (line .. "|"):gmatch "(.-)|" do
-    local name = TITLES[trim(title):lower()]
+    local name = TITLES[plain.trim(title):lower()]
     if not name then return nil end
     columns[#columns + 1] = name
     role = role or name == "role"
@@ -135,9 +125,9 @@ end
 
 -- "run: postgresql: (pid 4711) 12s; run: log: …", "down: postgresql: 3s, normally up"
 local function service_line(line)
-  local said, plain = line:match "^(%l+): (.*)$"
-  if said == "run" or said == "down" then said, plain = "", line end
-  local state, name, rest = (plain or ""):match "^(%l+): ([%w_.-]+): (.*)$"
+  local said, status = line:match "^(%l+): (.*)$"
+  if said == "run" or said == "down" then said, status = "", line end
+  local state, name, rest = (status or ""):match "^(%l+): ([%w_.-]+): (.*)$"
   if not name or (state ~= "run" and state ~= "down") then return nil end
   return {
     name = name, said = said, state = state, pid = math.tointeger(tonumber((rest:match "%(pid (%d+)%)"))),
@@ -186,8 +176,10 @@ end
 -- Nothing is changed for a name that gitlab-ctl would ignore.
 local function must_be_enabled(self, service)
   if self:status(service) then return end
-  failed("refused", tostring(self), ("no service %s is enabled on %s"):format(service, self.name),
-    "enabled are: " .. names_of(self:status()))
+  errors.raise("refused", {
+    message = ("no service %s is enabled on %s"):format(service, self.name), target = tostring(self),
+    hint = "enabled are: " .. names_of(self:status()),
+  })
 end
 
 local WANTED = { start = "run", stop = "down", restart = "run" }
@@ -211,10 +203,10 @@ local function resolver(self, action, service)
 end
 
 local function act(self, action, service, options)
-  if type(service) ~= "string" or not service:match "^[%w_.-]+$" then usage("gitlab %s: which service?", action) end
+  if type(service) ~= "string" or not service:match "^[%w_.-]+$" then errors.usage("gitlab %s: which service?", action) end
   must_be_enabled(self, service)
   options = options or {}
-  local result = anew(function()
+  local result = remake(function()
     return self.host:run(argv_of(self, action, service), { timeout = options.timeout, resolve = resolver(self, action, service) })
   end, function(result, replayed)
     if not said_ok(result.out, service, WANTED[action]) then return false end
@@ -225,8 +217,10 @@ local function act(self, action, service, options)
   if unknown.is(result) then return result end
   local found = said_ok(result.out, service, WANTED[action])
   if not found then
-    failed("not_done", tostring(self), ("gitlab-ctl %s %s did not say \"ok: %s: %s\" on %s"):format(action, service, WANTED[action],
-      service, self.name), "it said: " .. (trim(result.out .. result.err):sub(1, 500)))
+    errors.raise("not_done", {
+      message = ("gitlab-ctl %s %s did not say \"ok: %s: %s\" on %s"):format(action, service, WANTED[action], service, self.name),
+      target = tostring(self), hint = "it said: " .. plain.trim(result.out .. result.err):sub(1, 500),
+    })
   end
   return found
 end
@@ -238,13 +232,15 @@ function Node:restart(service, options) return act(self, "restart", service, opt
 
 -- gitlab-ctl reconfigure. Made again when its answer was lost: it only makes things as the configuration says, one at a time.
 function Node:reconfigure(options)
-  local result = anew(function()
+  local result = remake(function()
     return self.host:run(argv_of(self, "reconfigure"), { timeout = options and options.timeout, resolve = function() return false end })
   end, function(result) return result.out:find("Reconfigured!", 1, true) end)
   if unknown.is(result) then return result end
   if not result.out:find("Reconfigured!", 1, true) then
-    failed("not_done", tostring(self), "gitlab-ctl reconfigure did not end with \"Reconfigured!\" on " .. self.name,
-      "it ended: " .. trim(result.out):sub(-300))
+    errors.raise("not_done", {
+      message = "gitlab-ctl reconfigure did not end with \"Reconfigured!\" on " .. self.name, target = tostring(self),
+      hint = "it ended: " .. plain.trim(result.out):sub(-300),
+    })
   end
   return { updated = math.tointeger(tonumber((result.out:match "finished, (%d+)/%d+ resources"))) }
 end
@@ -257,8 +253,10 @@ function Node:cluster()
   local rows, why = gitlab.parse_cluster(result.out)
   if not rows then rows = gitlab.parse_cluster(result.err) end
   if not rows then
-    failed("script", tostring(self), ("repmgr cluster show on %s: %s"):format(self.name, why),
-      "it said: " .. trim(result.out .. result.err):sub(1, 500))
+    errors.raise("script", {
+      message = ("repmgr cluster show on %s: %s"):format(self.name, why), target = tostring(self),
+      hint = "it said: " .. plain.trim(result.out .. result.err):sub(1, 500),
+    })
   end
   return rows, result.exit
 end
@@ -275,7 +273,7 @@ end
 -- at work there, and repmgr may refuse a second one. Without it the operator decides.
 function Node:follow(name, options)
   if not unknown.is(name) and (type(name) ~= "string" or not name:match "^[%w_][%w_.:-]*$") then
-    usage("gitlab follow: %s is no name of a node", tostring(name))
+    errors.usage("gitlab follow: %s is no name of a node", tostring(name))
   end
   options = options or {}
   local function resolve()
@@ -288,12 +286,9 @@ end
 
 -- A node, over an ssh handle. options: name (how errors call it), ctl ({ "sudo", "gitlab-ctl" }), settle ("20s").
 function gitlab.node(handle, options)
-  options = options or {}
+  options = options_of.check("gitlab.node", options, { name = true, ctl = true, settle = true })
   local kind = type(handle)
-  if kind ~= "table" and kind ~= "userdata" then usage "gitlab.node: a handle is needed: gitlab.node(ssh \"db1\")" end
-  for key in pairs(options) do
-    if key ~= "name" and key ~= "ctl" and key ~= "settle" then usage("gitlab.node: unknown option %s", tostring(key)) end
-  end
+  if kind ~= "table" and kind ~= "userdata" then errors.usage "gitlab.node: a handle is needed: gitlab.node(ssh \"db1\")" end
   local name = options.name or tostring(handle):gsub("^ssh ", "")
   return setmetatable({ host = handle, name = name, ctl = options.ctl or { "gitlab-ctl" }, settle = options.settle }, Node)
 end

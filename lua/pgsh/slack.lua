@@ -2,9 +2,12 @@
 --
 -- The API answers failures with status 200, so what its answer says is looked at; what it refuses for its rate (429) is repeated
 -- when it says so. Slack knows no idempotency key: when an answer is lost, the channel's history decides where it may be read.
-local anew = require "pgsh.anew"
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
+local options_of = require "pgsh.options"
+local plain = require "pgsh.plain"
+local remake = require "pgsh.remake"
 local secret = require "pgsh.secret"
 local settle = require "pgsh.settle"
 local unknown = require "pgsh.unknown"
@@ -28,35 +31,26 @@ local HINTS = {
 
 function Chat:__tostring() return "slack " .. table.concat(self.channels, " ") end
 
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
-
-local function env(name)
-  local value = host.getenv(name)
-  if value and value:match "%S" then return (value:gsub("%s+$", "")) end
-end
-
-local function redirected() return env "PGSH_SLACK_URL" end
+local function redirected() return plain.env "PGSH_SLACK_URL" end
 
 -- Which credential there is: "api" with the token, or "webhook" with its address. Both are secrets.
 local function credential()
-  local token, hook = env "SLACK_TOKEN", env "SLACK_WEBHOOK_URL"
+  local token, hook = plain.env "SLACK_TOKEN", plain.env "SLACK_WEBHOOK_URL"
   if token then
-    if token:match "[^%g]" then usage "SLACK_TOKEN holds a character that no token has" end
+    if token:match "[^%g]" then errors.raise("usage", "SLACK_TOKEN holds a character that no token has") end
     secret(token)
     return "api", secret("Bearer " .. token)
   elseif hook then
-    if not hook:match "^https?://[^/]+/." or hook:match "%s" then usage "SLACK_WEBHOOK_URL is no address of a webhook" end
+    if not hook:match "^https?://[^/]+/." or hook:match "%s" then errors.raise("usage", "SLACK_WEBHOOK_URL is no address of a webhook") end
     -- Whoever knows the path may write: it must not show, also by itself.
     secret(hook)
     secret((hook:match "^https?://[^/]+(/.*)$"))
     return "webhook", secret(hook)
   end
-  error(host.error("usage", {
+  errors.raise("usage", {
     message = "no Slack credential: neither SLACK_TOKEN nor SLACK_WEBHOOK_URL is set",
     hint = "a token that begins with xoxb- and has the scope chat:write, or the address of an incoming webhook",
-  }), 0)
+  })
 end
 
 -- The handles, a channel's own each, made at the first request: a checklist needs no credential.
@@ -69,10 +63,10 @@ local function connect(self, channel)
 end
 
 local function refuse(channel, word, more)
-  error(host.error("http", {
+  errors.raise("http", {
     message = ("Slack does not take the message to %s: %s%s"):format(channel, word, more or ""), target = "slack " .. channel,
     hint = HINTS[word], status = 200,
-  }), 0)
+  })
 end
 
 -- Raises what would make the first message fail: no credential, or one that the service does not know.
@@ -110,7 +104,7 @@ end
 -- A refusal is in the journal, as the answer to a request that went well: when the step is tried again it is met there, and behind it
 -- the message is sent anew.
 local function by_api(self, handle, channel, text, what)
-  local result = anew(function()
+  local result = remake(function()
     return handle:post("/chat.postMessage", {
       json = { channel = channel, text = text, unfurl_links = false }, pick = { "ok", "error", "needed", "ts", "channel" },
       what = what, idempotent = self.again,
@@ -135,7 +129,7 @@ end
 
 -- Say something in every channel, in their order. A change each. Returns for each { channel, ts }.
 function Chat:say(text)
-  if not unknown.is(text) and (type(text) ~= "string" or not text:match "%S") then usage "slack say: a text is needed" end
+  if not unknown.is(text) and (type(text) ~= "string" or not text:match "%S") then errors.usage "slack say: a text is needed" end
   local out = {}
   for i, channel in ipairs(self.channels) do
     local handle, how = connect(self, channel)
@@ -154,13 +148,10 @@ local OPTIONS = { settle = true, again = true, own_channel = true }
 -- is not sent), settle ("20s").
 function slack.to(channels, options)
   if type(channels) == "string" then channels = { channels } end
-  options = options or {}
-  if type(channels) ~= "table" or #channels == 0 then usage "slack.to: which channels?" end
+  options = options_of.check("slack.to", options, OPTIONS)
+  if type(channels) ~= "table" or #channels == 0 then errors.usage "slack.to: which channels?" end
   for _, channel in ipairs(channels) do
-    if type(channel) ~= "string" or not channel:match "^#?[^%s#]+$" then usage("slack.to: %s is no channel", tostring(channel)) end
-  end
-  for key in pairs(options) do
-    if not OPTIONS[key] then usage("slack.to: unknown option %s", tostring(key)) end
+    if type(channel) ~= "string" or not channel:match "^#?[^%s#]+$" then errors.usage("slack.to: %s is no channel", tostring(channel)) end
   end
   for _, channel in ipairs(channels) do host.target("slack", channel, redirected()) end
   return setmetatable({

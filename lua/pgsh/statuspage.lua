@@ -2,9 +2,12 @@
 --
 -- The service knows no idempotency key. When the answer to a change is lost, the page itself is asked: a new incident
 -- of that name with that text, or an update with that status and text, is ours; so no message is posted twice.
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
 local json = require "pgsh.json"
+local options_of = require "pgsh.options"
+local plain = require "pgsh.plain"
 local secret = require "pgsh.secret"
 local settle = require "pgsh.settle"
 local unknown = require "pgsh.unknown"
@@ -21,28 +24,19 @@ function Page:__tostring()
   return "statuspage " .. self.id
 end
 
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
-
-local function env(name)
-  local value = host.getenv(name)
-  if value and value:match("%S") then return (value:gsub("%s+$", "")) end
-end
-
 local function redirected()
-  return env "PGSH_STATUSPAGE_URL"
+  return plain.env "PGSH_STATUSPAGE_URL"
 end
 
 local function authorization()
-  local key = env "STATUSPAGE_API_KEY"
+  local key = plain.env "STATUSPAGE_API_KEY"
   if not key then
-    error(host.error("usage", {
+    errors.raise("usage", {
       message = "no Statuspage credential: STATUSPAGE_API_KEY is not set",
       hint = "the key is made under API info of the page's user menu",
-    }), 0)
+    })
   end
-  if key:match("[^%g]") then usage "STATUSPAGE_API_KEY holds a character that no key has" end
+  if key:match("[^%g]") then errors.raise("usage", "STATUSPAGE_API_KEY holds a character that no key has") end
   secret(key)
   return secret("OAuth " .. key)
 end
@@ -66,16 +60,8 @@ local function path_of(self, rest)
   return ("/pages/%s/incidents%s"):format(self.id, rest or "")
 end
 
-local function plain(value)
-  if value == json.null then return nil end
-  if type(value) ~= "table" then return value end
-  local out = {}
-  for key, item in pairs(value) do out[key] = plain(item) end
-  return out
-end
-
 local function fetch(self, path, query)
-  return plain((connect(self):get_json(path, { query = query })))
+  return plain.value((connect(self):get_json(path, { query = query })))
 end
 
 -- The lists where something that goes on or is to come is found. An incident may be in two of them.
@@ -161,10 +147,8 @@ local OPTIONS = {
 }
 
 local function check_options(given, call)
-  for key in pairs(given) do
-    if not OPTIONS[key] then usage("statuspage %s: unknown option %s", call, tostring(key)) end
-  end
-  if type(given.name) ~= "string" or given.name == "" then usage("statuspage %s: name is missing", call) end
+  options_of.check("statuspage " .. call, given, OPTIONS)
+  if type(given.name) ~= "string" or given.name == "" then errors.usage("statuspage %s: name is missing", call) end
 end
 
 -- Component ids → what the incident sets them to.
@@ -205,7 +189,7 @@ end
 -- Announce a maintenance: name, body, from, until; components (ids), notify, known. Result: json.id.
 function Page:schedule(given)
   check_options(given, "schedule")
-  if not given.from or not given["until"] then usage "statuspage schedule: from and until are needed" end
+  if not given.from or not given["until"] then errors.usage "statuspage schedule: from and until are needed" end
   return create(self, given, "scheduled", nil)
 end
 
@@ -216,7 +200,7 @@ function Page:start(given)
   check_options(given, "start")
   if given.lasts then
     local span = host.duration(given.lasts)
-    if not span then usage("statuspage start: lasts = %s is no duration", tostring(given.lasts)) end
+    if not span then errors.usage("statuspage start: lasts = %s is no duration", tostring(given.lasts)) end
     local now = host.now()
     -- The service wants an end that is later than the beginning; times have whole seconds there.
     local window = setmetatable({ from = now, ["until"] = now + math.max(span, 60000) }, { __index = given })
@@ -276,15 +260,13 @@ local opened = {}
 -- A page by its id. Named as a target at once; nothing is asked before the first use. options: settle ("20s": how long the page is
 -- asked for a change whose answer was lost).
 function statuspage.page(id, options)
-  if type(id) ~= "string" or not id:match("^%w+$") then usage("statuspage.page: %s is no page's id", tostring(id)) end
+  if type(id) ~= "string" or not id:match("^%w+$") then errors.usage("statuspage.page: %s is no page's id", tostring(id)) end
   if not opened[id] then
     host.target("statuspage", id, redirected())
     opened[id] = setmetatable({ id = id }, Page)
   end
-  for key, value in pairs(options or {}) do
-    if key ~= "settle" then usage("statuspage.page: unknown option %s", tostring(key)) end
-    opened[id].settle = value
-  end
+  options = options_of.check("statuspage.page", options, { settle = true })
+  opened[id].settle = options.settle or opened[id].settle
   return opened[id]
 end
 

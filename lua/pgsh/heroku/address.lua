@@ -2,6 +2,7 @@
 -- Heroku CLI reads them. Nothing here talks to the network; the credential is looked up when the first request needs
 -- it.
 local host = require "pgsh.host"
+local plain = require "pgsh.plain"
 local secret = require "pgsh.secret"
 
 local address = {}
@@ -19,11 +20,6 @@ local function is_heroku(name)
     if name == domain or name:sub(-#domain - 1) == "." .. domain then return true end
   end
   return false
-end
-
-local function env(name)
-  local value = host.getenv(name)
-  if value and value:match("%S") then return (value:gsub("^%s+", ""):gsub("%s+$", "")) end
 end
 
 local function refuse(variable, value, why, hint)
@@ -56,7 +52,7 @@ end
 
 -- Platform API: HEROKU_HOST with a scheme is the address itself, without one the domain behind "api.".
 local function platform()
-  local given = env "HEROKU_HOST"
+  local given = plain.env "HEROKU_HOST"
   if not given then return "https", "api.heroku.com", nil end
   local scheme, name, port = split(given:match("^https?://") and given or "https://api." .. given)
   if not scheme or name:match("^api%.[%d.]+$") then
@@ -68,13 +64,13 @@ end
 
 -- Data API: a bare name; scheme and port come from HEROKU_HOST.
 local function data(scheme)
-  local variable = env "HEROKU_DATA_HOST" and "HEROKU_DATA_HOST" or "HEROKU_POSTGRESQL_HOST"
-  local given = env(variable)
+  local variable = plain.env "HEROKU_DATA_HOST" and "HEROKU_DATA_HOST" or "HEROKU_POSTGRESQL_HOST"
+  local given = plain.env(variable)
   local name = given or "api.data.heroku.com"
   if not name:match("^[%w.%-]+$") and not name:match("^%[[%x:.]+%]$") then
     refuse(variable, name, "must be a bare host name: scheme and port come from HEROKU_HOST")
   end
-  check(given and variable or "HEROKU_HOST", given or env "HEROKU_HOST" or "", scheme, name:lower())
+  check(given and variable or "HEROKU_HOST", given or plain.env "HEROKU_HOST" or "", scheme, name:lower())
   return name
 end
 
@@ -96,7 +92,7 @@ end
 function address.redirected()
   local ok, found = pcall(address.find)
   if ok then return found.redirected end
-  return env "HEROKU_HOST" or env "HEROKU_DATA_HOST" or env "HEROKU_POSTGRESQL_HOST"
+  return plain.env "HEROKU_HOST" or plain.env "HEROKU_DATA_HOST" or plain.env "HEROKU_POSTGRESQL_HOST"
 end
 
 -- The password of a machine in a netrc file's text; entries may be spread over lines or stand on one.
@@ -133,10 +129,10 @@ end
 -- The Authorization header (a secret) and where its token was found. Raises "usage" naming every place that was looked
 -- at.
 function address.authorization(machine)
-  local key = env "HEROKU_API_KEY"
+  local key = plain.env "HEROKU_API_KEY"
   local from = "HEROKU_API_KEY"
   if not key then
-    local home = env "HOME"
+    local home = plain.env "HOME"
     if not home then error(missing(machine, "HOME is not set, so there is no ~/.netrc"), 0) end
     local path = home .. "/.netrc"
     local text = host.read_file(path)

@@ -3,7 +3,7 @@
 local address = require "pgsh.heroku.address"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
-local json = require "pgsh.json"
+local plain = require "pgsh.plain"
 
 local Client = {}
 Client.__index = Client
@@ -19,15 +19,6 @@ local function request_id()
   return (("xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx"):gsub("[xy]", function(kind)
     return ("%x"):format(kind == "x" and math.random(0, 15) or math.random(8, 11))
   end))
-end
-
--- JSON null means "nothing" in every reply of Heroku's: as nil it can be tested like anything else in Lua.
-local function plain(value)
-  if value == json.null then return nil end
-  if type(value) ~= "table" then return value end
-  local out = {}
-  for key, item in pairs(value) do out[key] = plain(item) end
-  return out
 end
 
 -- Path segments come from parameters and from replies: nothing in them may become another path.
@@ -117,7 +108,7 @@ end
 local function fetch(self, handle, path, options)
   local value, response = guarded(self, handle.get_json, handle, path, { headers = headers_of(options) })
   warn(self, response.headers)
-  return plain(value), response.headers["next-range"]
+  return plain.value(value), response.headers["next-range"]
 end
 
 -- options: sdk, inclusion, expansion, range, partial (one page is enough), data (the Data API).

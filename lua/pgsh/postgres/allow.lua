@@ -1,6 +1,6 @@
 -- Which errors of a restore are expected: by SQLSTATE, and by what the message names.
 local errors = require "pgsh.errors"
-local options = require "pgsh.postgres.options"
+local options = require "pgsh.options"
 
 local allow = {}
 

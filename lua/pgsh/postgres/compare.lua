@@ -3,7 +3,7 @@
 -- An inventory is first spread out to facts: what it is about, which object, which property. An object that is missing on one side is
 -- one difference, not one for each of its properties.
 local errors = require "pgsh.errors"
-local options = require "pgsh.postgres.options"
+local options = require "pgsh.options"
 local quote = require "pgsh.postgres.quote"
 local unknown = require "pgsh.unknown"
 local width = require "pgsh.postgres.width"

@@ -1,7 +1,7 @@
 -- is_empty: is there anything that a restore would be doubled by, or would collide with?
 local address = require "pgsh.postgres.address"
 local errors = require "pgsh.errors"
-local options = require "pgsh.postgres.options"
+local options = require "pgsh.options"
 local psql = require "pgsh.psql"
 local quote = require "pgsh.postgres.quote"
 local unknown = require "pgsh.unknown"

@@ -4,7 +4,7 @@ local catalog = require "pgsh.postgres.catalog"
 local count = require "pgsh.postgres.count"
 local errors = require "pgsh.errors"
 local json = require "pgsh.json"
-local options = require "pgsh.postgres.options"
+local options = require "pgsh.options"
 local quote = require "pgsh.postgres.quote"
 local unknown = require "pgsh.unknown"
 

@@ -1,7 +1,7 @@
 -- Which locales a dump asks for. CREATE DATABASE stands before each database's data, so the whole dump has to be looked through.
 local locales = require "pgsh.postgres.locales"
 local marker = require "pgsh.postgres.marker"
-local options = require "pgsh.postgres.options"
+local options = require "pgsh.options"
 local planned = require "pgsh.postgres.planned"
 local sh = require "pgsh.sh"
 local tools = require "pgsh.postgres.tools"

@@ -55,6 +55,17 @@ describe("the service", function()
       lab:wait_until(function(state) return state.nodes.db2.upstream == "db1" end)
       prints("run", 'print(db2:restart("repmgrd").state)')
     end)
+    it("names the script's line when it is called wrongly", function()
+      for text, call in pairs {
+        ["unknown option nmae (did you mean name?)"] = 'gitlab.node(ssh "db1", { nmae = "x" })',
+        ["is no role's name"] = 'roles:show "-x"', ["git commit: which files?"] = 'repo:commit("text")',
+        ["slack.to: #a b is no channel"] = 'slack.to "#a b"',
+        ["is no matcher"] = 'alertmanager.at("http://127.0.0.1:9"):silence { matchers = "x" }',
+        ["statuspage.page: a/b is no page's id"] = 'statuspage.page "a/b"',
+      } do
+        assert.matches("%(command line%):1: ", fails(text, call).stderr)
+      end
+    end)
     it("refuses a service that gitlab-ctl would silently ignore", function()
       local result = fails("no service postgres is enabled on db2", 'db2:stop "postgres"')
       assert.is_truthy(result.stderr:find("enabled are: postgresql, repmgrd", 1, true), result.stderr)

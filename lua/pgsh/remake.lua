@@ -1,4 +1,4 @@
--- anew: changes that went well as far as the journal knows, and yet did not do what they were made for: a service refused with a
+-- remake: changes that went well as far as the journal knows, and yet did not do what they were made for: a service refused with a
 -- status of success, a daemon was started and ended at once. When the step is tried again, also by a resumed run, such a change is
 -- met in the journal; behind it, it is made anew.
 local host = require "pgsh.host"

@@ -1,4 +1,4 @@
--- Options of the postgres modules: unknown ones are refused, the nearest name is suggested.
+-- options: what is given in a table of options: unknown ones are refused, the nearest name is suggested.
 local errors = require "pgsh.errors"
 local nearest = require "pgsh.nearest"
 
