@@ -34,7 +34,9 @@ local pipe = {}
 ---@class pgsh.PipeParts                  # the parts in order, and
 ---@field [integer] pgsh.PipePart|string
 ---@field timeout? number|string          # of the whole; default: none but the step's
----@field stall? number|string            # when no byte has moved for so long: kind "timeout", and who was waited for
+---@field stall? number|string            # when no byte has moved for so long: kind "timeout", and who was waited for. It cannot tell work from
+---                                        # standing still: a psql that builds an index or a server that checks a constraint takes nothing
+---                                        # meanwhile. Give more than the longest of that, or none
 ---@field what? string                    # shown in place of the parts
 ---@field resolve? fun(): boolean?, table?  # outcome unknown: true and the result, false: it did not happen, nil: cannot tell
 
