@@ -141,13 +141,8 @@ local function upload(self, role, command, options)
   end
   options.cwd = self.dir
   options.resolve = function() return settle.look(self.settle, done), { exit = 0, out = "", err = "" } end
-  local ok, result = pcall(sh.run, command, options)
-  if ok then return result end
-  if type(result) ~= "table" or result.code ~= "process" then error(result, 0) end
-  local asked, there = pcall(done)
-  if not (asked and there) then error(result, 0) end
-  require("pgsh.log").warn("knife failed, but the server has the role %s as it should be", role.name)
-  return { exit = 0, out = "", err = "" }
+  local what = ("knife failed, but the server has the role %s as it should be"):format(role.name)
+  return settle.despite(what, done, sh.run, command, options)
 end
 
 -- The server's role is replaced, the whole of it, by what the file says. For undo keep what roles:show gives before.
@@ -166,7 +161,9 @@ exit $s]]
 function Roles:put_back(name, text)
   check_name(name)
   if not text then
-    return sh.run({ "knife", "role", "delete", name, "--yes" }, { cwd = self.dir, resolve = function() return self:show(name) == nil end })
+    return sh.run({ "knife", "role", "delete", name, "--yes" }, {
+      cwd = self.dir, resolve = function() return settle.look(self.settle, function() return self:show(name) == nil end) end,
+    })
   end
   return upload(self, json.decode(text), FROM_TEXT, { input = text, what = ("knife role from file (%s, as it was)"):format(name) })
 end

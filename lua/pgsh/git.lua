@@ -141,17 +141,11 @@ function Repo:push()
   local remote, branch = self:upstream()
   local commit = self:head()
   local function done() return self:remote_head() == commit end
-  local ok, result = pcall(sh.run, argv_of("push", "--porcelain", remote, ("%s:refs/heads/%s"):format(commit, branch)), {
+  local argv = argv_of("push", "--porcelain", remote, ("%s:refs/heads/%s"):format(commit, branch))
+  local result = settle.despite(("git push failed, but %s/%s has the commit"):format(remote, branch), done, sh.run, argv, {
     cwd = self.dir, env = ENV, what = ("git push %s %s:%s"):format(remote, commit:sub(1, 10), branch),
     resolve = function() return settle.look(self.settle, done), { exit = 0, out = "", err = "" } end,
   })
-  if not ok then
-    if type(result) ~= "table" or result.code ~= "process" then error(result, 0) end
-    local asked, there = pcall(done)
-    if not (asked and there) then error(result, 0) end
-    require("pgsh.log").warn("git push failed, but %s/%s has the commit", remote, branch)
-    result = { exit = 0, out = "", err = "" }
-  end
   if unknown.is(result) then return result end
   return { commit = commit, remote = remote, branch = branch }
 end

@@ -36,4 +36,21 @@ function settle.look(within, look)
   end
 end
 
+---Call change(…), which runs a command. When the command fails although it has done its work, that is success: what look() finds
+---decides, asked once. Only a command that ended and failed is looked into; what interrupts the look is not taken for an answer.
+---@param what string               # for the warning: "git push failed, but origin/master has the commit"
+---@param look fun(): any
+---@param change function
+---@return table result             # of change, or of a command that ended well and said nothing
+function settle.despite(what, look, change, ...)
+  local ok, result = errors.try(change, ...)
+  if ok then return result end
+  if result.code ~= "process" then error(result, 0) end
+  local asked, there = errors.try(look)
+  if not asked and not PASSING[there.kind] then error(there, 0) end
+  if not (asked and there) then error(result, 0) end
+  require("pgsh.log").warn("%s", what)
+  return { exit = 0, out = "", err = "" }
+end
+
 return settle

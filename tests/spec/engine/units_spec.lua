@@ -186,3 +186,38 @@ describe("texts", function()
     assert.equal("0s", params.duration(0))
   end)
 end)
+
+describe("a command that failed", function()
+  local settle = require "pgsh.settle"
+  local function raise(code) error(host.error(code, { message = "m-" .. code }), 0) end
+  -- The result, or the error's code; and whether it was looked.
+  local function despite(code, look)
+    local looked = false
+    local ok, result = pcall(settle.despite, "failed, and yet done", function()
+      looked = true
+      return look()
+    end, function()
+      if code then raise(code) end
+      return { exit = 7 }
+    end)
+    return ok and result.exit or result.code, looked
+  end
+  local function yes() return true end
+
+  it("is looked into, and only that", function()
+    assert.same({ 7, false }, { despite(nil, yes) })
+    assert.same({ 0, true }, { despite("process", yes) })
+    assert.same({ "process", true }, { despite("process", function() return false end) })
+    for _, code in ipairs { "unknown", "interrupted", "cancelled", "timeout", "spawn", "refused", "diverged" } do
+      assert.same({ code, false }, { despite(code, yes) })
+    end
+  end)
+  it("is what it was when the service does not answer, and an interrupt stays one", function()
+    for _, code in ipairs { "process", "ssh_connect", "http_connect" } do
+      assert.same({ "process", true }, { despite("process", function() raise(code) end) })
+    end
+    for _, code in ipairs { "interrupted", "cancelled", "timeout", "journal" } do
+      assert.same({ code, true }, { despite("process", function() raise(code) end) })
+    end
+  end)
+end)
