@@ -67,11 +67,19 @@ local alerts = alertmanager_url and alertmanager.at(alertmanager_url, { settle =
 local repo = git { dir = chef_repo, settle = settle }
 local roles = chef.roles { dir = chef_repo, settle = settle }
 
+-- As pcall, for what may fail and be told as a problem: whoever interrupts does not want to hear of problems.
+local function try(f, ...)
+  local results = table.pack(pcall(f, ...))
+  local err = results[2]
+  if not results[1] and (err.kind == "interrupted" or err.kind == "cancelled") then error(err, 0) end
+  return table.unpack(results, 1, results.n)
+end
+
 -- The cluster as the first host that answers shows it: who is who in the beginning, and how each database is reached.
 local cluster = fact "cluster" (function()
   local why = {}
   for _, node in ipairs(nodes) do
-    local ok, rows = pcall(node.gitlab.cluster, node.gitlab)
+    local ok, rows = try(node.gitlab.cluster, node.gitlab)
     if ok then
       local found = { nodes = {} }
       for _, row in ipairs(rows) do
@@ -80,7 +88,6 @@ local cluster = fact "cluster" (function()
       end
       return found
     end
-    if rows.kind == "interrupted" or rows.kind == "cancelled" then error(rows, 0) end
     why[#why + 1] = tostring(rows)
   end
   return { nodes = {}, why = table.concat(why, "; ") }
@@ -183,7 +190,7 @@ end
 
 preflight "The hosts answer, and are the nodes that repmgr knows" (function()
   for _, node in ipairs(nodes) do
-    local ok, seen = pcall(node.gitlab.status, node.gitlab, service)
+    local ok, seen = try(node.gitlab.status, node.gitlab, service)
     if not ok then
       problem("%s: %s", node.host, tostring(seen))
     elseif not seen then
@@ -205,11 +212,11 @@ preflight "The cluster is in order" (function()
     return problem("the cluster has %s primary", cluster.primary and "more than one" or "no")
   end
   for _, node in ipairs(nodes) do
-    local ok, good, seen = pcall(node.gitlab.cluster_ok, node.gitlab)
+    local ok, good, seen = try(node.gitlab.cluster_ok, node.gitlab)
     if not ok then good, seen = false, tostring(good) end
     if not good then problem("%s: %s", node.host, seen) end
   end
-  local ok, primary, why = pcall(streams, nodes)
+  local ok, primary, why = try(streams, nodes)
   if not ok then problem("%s", tostring(primary)) elseif not primary then problem("%s", why) end
 end)
 
@@ -221,11 +228,11 @@ end
 
 preflight "repmgrd is at work: nobody else replaces a primary" (function()
   for _, node in ipairs(nodes) do
-    local ok, seen = pcall(node.gitlab.status, node.gitlab, "repmgrd")
+    local ok, seen = try(node.gitlab.status, node.gitlab, "repmgrd")
     if not ok or not seen or seen.state ~= "run" then
       problem("repmgrd does not run on %s%s", node.host, seen and ": " .. (seen.text or tostring(seen)) or "")
     else
-      local asked, paused = pcall(is_paused, node)
+      local asked, paused = try(is_paused, node)
       if asked and paused then problem("repmgrd is paused on %s: nobody would take the place of the primary", node.host) end
     end
   end
@@ -247,7 +254,7 @@ preflight "The chef repository" (function()
   local late = repo:push_problem()
   if late then problem("%s", late) end
   for path, name in pairs { [base_file] = base_role, [deploy_file] = deploy_role } do
-    local ok, role = pcall(roles.file, roles, path)
+    local ok, role = try(roles.file, roles, path)
     if not ok then
       problem("%s", tostring(role))
     elseif role.name ~= name then
@@ -257,7 +264,7 @@ preflight "The chef repository" (function()
         .. "(--bootstrap-is-off, when another role does)", path)
     end
   end
-  local ok, text = pcall(file.read, chef_repo .. "/" .. deploy_file)
+  local ok, text = try(file.read, chef_repo .. "/" .. deploy_file)
   if ok then
     for _, path in ipairs { DB_HOST, CONSOLE_HOST } do
       local found, value = pcall(json.get, text, path)
@@ -276,6 +283,15 @@ preflight "No alert is firing" {
 
 preflight "The chat" (function() chat:check() end)
 
+-- What the command says is what an operator wants to read.
+preflight "No deploy is in progress or planned" {
+  when = { deploy_check ~= nil, "no command looks (--deploy-check)" },
+  run = function()
+    local ok, seen = try(sh.read, deploy_check)
+    if not ok then problem("%s%s", seen.message, seen.detail and ": " .. seen.detail or "") end
+  end,
+}
+
 -- Ahead of time -----------------------------------------------------------------------------------------------------------------
 
 local WHAT = ("rolling reconfiguration of the %s databases (%s)"):format(environment, table.concat(names, ", "))
@@ -284,12 +300,6 @@ manual "No deploy is in progress or planned" {
   id = "no-deploy",
   when = { deploy_check == nil, "--deploy-check looks" },
   text = "Verify that no deploy is in progress or planned: deploys fail until the roles of the deploy node point at the new primary.",
-}
-
-step "No deploy is in progress or planned" {
-  id = "deploy-check",
-  when = { deploy_check ~= nil, "by hand" },
-  run = function() sh.read(deploy_check) end,
 }
 
 at "start - 1h"
@@ -312,6 +322,12 @@ step "Announce it again" {
 -- The reconfiguration -------------------------------------------------------------------------------------------------------------
 
 at "start"
+step "Still no deploy is in progress or planned" {
+  id = "deploy-check",
+  when = { deploy_check ~= nil, "by hand" },
+  run = function() sh.read(deploy_check) end,
+}
+
 local silences = step "Silence the alerts" {
   id = "silence",
   when = { alerts ~= nil, "no Alertmanager is given (--alertmanager)" },

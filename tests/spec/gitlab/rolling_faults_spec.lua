@@ -36,9 +36,17 @@ describe("gitlab-rolling", function()
   end
 
   it("stops at whatever fails on a replica, with everything else as it was, and goes on from there", function()
+    -- A deploy begins between the preflight and the start.
+    local words, flag = rolling:words(), rolling.box.dir .. "/looked"
+    for i, word in ipairs(words) do
+      if word == "--deploy-check" then words[i + 1] = ("! [ -e %s ] || { echo a deploy runs >&2; false; } && touch %s"):format(flag, flag) end
+    end
     lab:options { slack_missing_scope = true }
-    stops(rolling:go(), 5, "missing_scope")
+    stops(rolling.box:pgsh(words, { limit = 100 }), 5, "missing_scope")
     lab:options { slack_missing_scope = false }
+    stops(rolling:again "resume", 5, "a deploy runs")
+    assert.same({}, rolling:silences())
+    os.remove(flag)
     for _, fault in ipairs {
       { "push-fails", nil, "read-only for maintenance", "db1" }, { "knife", nil, "500", "db1" },
       { "chef-fails", "db2", "503" }, { "reconfigure-fails", "db2", "undefined method" },
