@@ -1,29 +1,44 @@
-/* ssh_config_run: `ssh -G` as a child process. See ssh_config.h. */
+/* ssh_config_run: `ssh -G` as a child process, or what it said of a host that is no other to it. See ssh_config.h, ssh_share.h.
+ */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "loop/proc.h"
 #include "net/ssh_config.h"
+#include "net/ssh_share.h"
 
 #define CONFIG_LIMIT_BYTES ((size_t)1 << 20)
 #define CONFIG_HOST_BYTES 1024
 
 typedef struct ConfigRun {
   SshConfigOp pub;
-  char *host;
-  Op *proc;
+  char *host, *file;
+  Op *proc; /* NULL: none runs */
+  SshSharer sharer;
 } ConfigRun;
+
+/* It has settled. */
+static void config_run_over(ConfigRun *run) {
+  ssh_share_leave(&run->sharer);
+  op_unref(&run->pub.op);
+}
 
 static void config_run_cancel(Op *op) {
   ConfigRun *run = (ConfigRun *)op;
-  if (run->proc != NULL) op_cancel(run->proc, op->reason);
+  if (run->proc != NULL) {
+    op_cancel(run->proc, op->reason);
+  } else {
+    op_fail_code(op, ERR_SSH_CONNECT, "ssh -G was waited for");
+    config_run_over(run);
+  }
 }
 
 static void config_run_destroy(Op *op) {
   ConfigRun *run = (ConfigRun *)op;
   ssh_config_fini(&run->pub.config);
   free(run->host);
+  free(run->file);
   free(run);
 }
 
@@ -77,45 +92,58 @@ void ssh_config_argv(char ***argv, const char *host) {
 
 /* ---- the child ---- */
 
-static void config_run_judge(ConfigRun *run, Op *proc) {
-  const ProcResult *result = proc_result(proc);
+static void config_run_answer(ConfigRun *run, const Buf *text) {
   Err err = {0};
-  if (proc->err.code == ERR_NONE) {
-    if (ssh_config_parse(&run->pub.config, run->host, buf_str(&result->out), result->out.len, &err))
-      op_succeed(&run->pub.op);
-    else
-      op_fail(&run->pub.op, &err);
-    return;
-  }
-  err_copy(&err, &proc->err);
-  if (err.code == ERR_PROCESS) {
-    err.code = ERR_SSH_CONNECT;
-    err_prefix(&err, "ssh cannot tell its configuration for %s: ", run->host);
-  }
-  op_fail(&run->pub.op, &err);
+  if (ssh_config_parse(&run->pub.config, run->host, buf_str(text), text->len, &err))
+    op_succeed(&run->pub.op);
+  else
+    op_fail(&run->pub.op, &err);
 }
 
 static void on_config_ran(Op *proc, void *arg) {
   ConfigRun *run = arg;
-  config_run_judge(run, proc);
+  const Buf *out = &proc_result(proc)->out;
   run->proc = NULL;
+  if (proc->err.code == ERR_NONE) {
+    ssh_share_tell(&run->sharer, out, false);
+    config_run_answer(run, out);
+  } else {
+    Err err = {0};
+    ssh_share_tell(&run->sharer, NULL, proc->err.code != ERR_PROCESS);
+    err_copy(&err, &proc->err);
+    if (err.code == ERR_PROCESS) {
+      err.code = ERR_SSH_CONNECT;
+      err_prefix(&err, "ssh cannot tell its configuration for %s: ", run->host);
+    }
+    op_fail(&run->pub.op, &err);
+  }
   op_unref(proc);
-  op_unref(&run->pub.op);
+  config_run_over(run);
 }
 
-static void config_run_begin(ConfigRun *run, const char *file) {
+static void config_run_ssh(ConfigRun *run) {
   ProcSpec spec = {.limit_bytes = CONFIG_LIMIT_BYTES};
   proc_list_add(&spec.argv, "ssh");
   proc_list_add(&spec.argv, "-GT"); /* -T: no word about the terminal that is not there */
-  if (file != NULL) proc_list_add(&spec.argv, "-F");
-  if (file != NULL) proc_list_add(&spec.argv, file);
+  if (run->file != NULL) proc_list_add(&spec.argv, "-F");
+  if (run->file != NULL) proc_list_add(&spec.argv, run->file);
   ssh_config_argv(&spec.argv, run->host);
   spec.name = mem_strdup("ssh -G");
   spec.accept = mem_alloc(2 * sizeof *spec.accept);
   spec.accept[1] = -1;
-  op_ref(&run->pub.op);
   run->proc = proc_start(run->pub.op.loop, &spec, 0, NULL);
   op_on_settled(run->proc, on_config_ran, run);
+}
+
+static void config_run_go_on(SshSharer *sharer) {
+  ConfigRun *run = (ConfigRun *)((char *)sharer - offsetof(ConfigRun, sharer));
+  Buf text = {0};
+  switch (ssh_share_turn(sharer, run->pub.op.loop, &text)) {
+  case SSH_SHARE_RUN: config_run_ssh(run); break;
+  case SSH_SHARE_WAIT: break;
+  case SSH_SHARE_KNOWN: config_run_answer(run, &text); config_run_over(run);
+  }
+  buf_fini(&text);
 }
 
 SshConfigOp *ssh_config_start(Loop *loop, const char *host, const char *file, int64_t timeout_ms) {
@@ -123,10 +151,14 @@ SshConfigOp *ssh_config_start(Loop *loop, const char *host, const char *file, in
   ConfigRun *run = mem_alloc(sizeof *run);
   op_init(&run->pub.op, loop, &config_class);
   run->host = mem_strdup(host);
+  run->file = mem_strdup(file);
+  run->sharer = (SshSharer){.host = run->host, .file = run->file, .go_on = config_run_go_on};
   op_arm(&run->pub.op, timeout_ms, "ssh -G");
-  if (ssh_config_host_ok(host, &err))
-    config_run_begin(run, file);
-  else
+  if (ssh_config_host_ok(host, &err)) {
+    op_ref(&run->pub.op);
+    config_run_go_on(&run->sharer);
+  } else {
     op_fail(&run->pub.op, &err);
+  }
   return &run->pub;
 }

@@ -179,8 +179,8 @@ void ssh_hosts_free(SshHosts *hosts) {
 
 /* ---- names ---- */
 
-/* `*` and `?`, without regard to case. One star is remembered: enough, since a later one can only need fewer characters. */
-static bool hosts_glob(const char *name, const char *pattern, size_t len) {
+/* One star is remembered: enough, since a later one can only need fewer characters. */
+bool ssh_hosts_glob(const char *name, const char *pattern, size_t len) {
   const char *end = pattern + len, *star = NULL, *again = NULL;
   while (*name != '\0') {
     if (pattern < end && *pattern == '*') {
@@ -211,7 +211,7 @@ static bool hosts_list_has(const char *names, size_t len, const char *name) {
     const char *comma = memchr(names, ',', (size_t)(end - names));
     size_t part = (size_t)((comma != NULL ? comma : end) - names);
     if (part >= HOSTS_PATTERN_BYTES) return false;
-    if (hosts_glob(name, names, part)) {
+    if (ssh_hosts_glob(name, names, part)) {
       if (negated) return false;
       found = true;
     }

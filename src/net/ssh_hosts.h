@@ -36,6 +36,8 @@ SshHostState ssh_hosts_check(const SshHosts *hosts, const char *name, const char
 void ssh_hosts_types(const SshHosts *hosts, const char *name, Buf *list);
 /* The name under which a host is known. */
 void ssh_hosts_name(const char *alias, const char *host, int port, Buf *name);
+/* Does a name match a pattern (its first len bytes) with `*` and `?`, without regard to case? */
+bool ssh_hosts_glob(const char *name, const char *pattern, size_t len);
 /* "SHA256:…" as ssh-keygen -l prints it, of a key's wire form. */
 void ssh_hosts_fingerprint(const void *blob, size_t len, Buf *text);
 /* Where the known key of that type stands: "file:line", and its fingerprint; for the message about a changed key. False: there is

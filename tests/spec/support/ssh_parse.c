@@ -2,6 +2,8 @@
  *
  *   ssh_parse config HOST              the text of ssh -G on standard input → "field=value" lines, or "error CODE MESSAGE"
  *   ssh_parse run HOST [FILE]          the same, of a real ssh -G
+ *   ssh_parse many FILE HOST…          of many at once, "== HOST" and every line of each, or "error MESSAGE"; FILE "": the user's.
+ *                                      EDIT=COMMAND in the environment: run, and then once more all of them
  *   ssh_parse check FILE NAME TYPE KEY → ok changed other unknown revoked authority      KEY in base64
  *   ssh_parse types FILE NAME          → a comma list
  *   ssh_parse known FILE NAME TYPE     → "FILE:LINE FINGERPRINT", or nothing
@@ -92,6 +94,37 @@ static int do_run(const char *host, const char *file) {
   return 0;
 }
 
+static void show_many(Loop *loop, const char *file, char **hosts) {
+  SshConfigOp *ops[1000] = {0};
+  for (int i = 0; hosts[i] != NULL && i < 1000; i++)
+    ops[i] = ssh_config_start(loop, hosts[i], file[0] != '\0' ? file : NULL, 20000);
+  for (int i = 0; i < 1000 && ops[i] != NULL; i++) {
+    while (!op_settled(&ops[i]->op))
+      loop_turn(loop, true);
+    printf("== %s\n", hosts[i]);
+    if (ops[i]->op.err.code != ERR_NONE) printf("error %s\n", ops[i]->op.err.message);
+    for (char **line = ops[i]->config.all; line != NULL && *line != NULL; line++)
+      printf("%s\n", *line);
+    op_unref(&ops[i]->op);
+  }
+}
+
+static int do_many(const char *file, char **hosts) {
+  const char *edit = getenv("EDIT");
+  Loop *loop = loop_new();
+  Err err = {0};
+  show_many(loop, file, hosts);
+  if (edit != NULL && system(edit) == 0) {
+    printf("== edited\n");
+    show_many(loop, file, hosts);
+  }
+  for (int i = 0; i < 10000 && op_alive() > 0; i++)
+    loop_turn(loop, true);
+  if (!loop_free(loop, &err)) printf("leak %s\n", err.message);
+  err_fini(&err);
+  return 0;
+}
+
 static int do_hosts(char **argv) {
   static const char *const states[] = {"ok", "changed", "other", "unknown", "revoked", "authority"};
   char *files[] = {argv[2], NULL};
@@ -135,6 +168,7 @@ static int do_text(char **argv) {
 }
 
 int main(int argc, char **argv) {
+  if (argc > 3 && strcmp(argv[1], "many") == 0) return do_many(argv[2], argv + 3);
   if (argc >= 3 && strcmp(argv[1], "config") == 0) return do_config(argv[2]);
   if (argc >= 3 && strcmp(argv[1], "run") == 0) return do_run(argv[2], argc > 3 ? argv[3] : NULL);
   if (argc == 5 && strcmp(argv[1], "name") == 0) return do_text(argv);

@@ -10,7 +10,7 @@ local must, quote = postgres.must, postgres.quote
 local parse = {}
 local LISTS = { "identity_file", "user_known_hosts", "global_known_hosts", "jump", "certificate_file", "unsupported" }
 local SOURCES = "src/base/*.c src/loop/*.c src/net/ssh_config.c src/net/ssh_config_run.c src/net/ssh_expand.c src/net/ssh_limits.c "
-  .. "src/net/ssh_hosts.c tests/spec/support/ssh_parse.c"
+  .. "src/net/ssh_hosts.c src/net/ssh_share.c src/net/ssh_files.c tests/spec/support/ssh_parse.c"
 
 local program
 local function binary()
@@ -53,6 +53,28 @@ function parse.text(host, text, env)
   local output = must(("%s %s config %s <%s"):format(env or "", binary(), quote(host), path))
   os.remove(path)
   return fields(output)
+end
+
+-- Of many hosts at once: { [host] = what ssh -G would have printed }, and how often ssh was really run. edit: a command that is run in
+-- between; then the answers after it are the third result. words: more words that its ssh is given.
+function parse.many(file, hosts, edit, words)
+  local bin = must "mktemp -d":match "%S+"
+  local f = assert(io.open(bin .. "/ssh", "w"))
+  f:write(("#!/bin/sh\necho >>%s/count\nexec %s %s \"$@\"\n"):format(bin, must "command -v ssh":match "%S+", words or ""))
+  f:close()
+  must(("chmod 755 %s/ssh; : >%s/count"):format(bin, bin))
+  local output = call({ "many", file, table.unpack(hosts) },
+    ("PATH=%s:$PATH %s"):format(bin, edit and "EDIT=" .. quote(edit) or ""))
+  local count = tonumber(must(("wc -l <%s/count; rm -rf %s"):format(bin, bin)):match "%d+")
+  local rounds, answers = { {} }, nil
+  for part in (output .. "== "):gmatch "(.-)== " do
+    local host, text = part:match "^([^\n]*)\n(.*)$"
+    if host == "edited" then rounds[2] = {} elseif host then
+      answers = rounds[#rounds]
+      answers[host] = text
+    end
+  end
+  return rounds[1], count, rounds[2]
 end
 
 function parse.hosts(...) return (call({ ... }):gsub("\n$", "")) end
