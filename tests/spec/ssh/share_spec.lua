@@ -102,8 +102,9 @@ describe("what ssh -G says is shared", function()
   end)
 
   it("not by addresses, names in capitals, and what becomes an address", function()
-    check("Host *\n UserKnownHostsFile DIR/%h\n", { "10.0.0.1", "10.0.0.2", "10.0.0.3", "127.1", "127.2", "DB1", "DB2", "DB3", "Db4", "::1",
-      "::2", "0x7f.1", "fe80::1", "db1.", "db2.", "db3." })
+    check("Host *\n UserKnownHostsFile DIR/%h\n", {
+      "10.0.0.1", "10.0.0.2", "10.0.0.3", "127.1", "127.2", "DB1", "DB2", "DB3", "Db4",
+      "::1", "::2", "0x7f.1", "fe80::1", "db1.", "db2.", "db3." })
     check("Host *\n HostName 0x%h\n", { "zz", "yy", "aa", "ab" })
     check("Host *\n HostName fe80::%h\n", { "zz", "yy", "aa", "0a", "a0" })
     check("Host *\n HostName 127.1\n", names("db%d", 1, 4))

@@ -66,13 +66,10 @@ function parse.many(file, hosts, edit, words)
   local output = call({ "many", file, table.unpack(hosts) },
     ("PATH=%s:$PATH %s"):format(bin, edit and "EDIT=" .. quote(edit) or ""))
   local count = tonumber(must(("wc -l <%s/count; rm -rf %s"):format(bin, bin)):match "%d+")
-  local rounds, answers = { {} }, nil
+  local rounds = { {} }
   for part in (output .. "== "):gmatch "(.-)== " do
     local host, text = part:match "^([^\n]*)\n(.*)$"
-    if host == "edited" then rounds[2] = {} elseif host then
-      answers = rounds[#rounds]
-      answers[host] = text
-    end
+    if host == "edited" then rounds[2] = {} elseif host then rounds[#rounds][host] = text end
   end
   return rounds[1], count, rounds[2]
 end
