@@ -205,7 +205,10 @@ static int on_file_sign(LIBSSH2_SESSION *lib, unsigned char **sig, size_t *sig_l
   SshAuth *auth = *abstract;
   Buf signature = {0};
   (void)lib;
-  if (!ssh_key_sign(auth->file, data, len, &signature)) {
+  const Buf *opened = auth->file->openable ? ssh_passphrase_key(auth->file->path) : NULL;
+  bool good = opened != NULL ? ssh_sign((const unsigned char *)opened->data, opened->len, data, len, &signature)
+                             : ssh_key_sign(auth->file, data, len, &signature);
+  if (!good) {
     buf_fini(&signature);
     return -1;
   }
@@ -222,7 +225,7 @@ static int auth_call(SshAuth *auth) {
     return libssh2_userauth_publickey(session->lib, user, auth->key->blob, auth->key->len, on_agent_sign, &self);
   if (auth->doing == AUTH_PROBE)
     return libssh2_userauth_publickey(session->lib, user, auth->file->blob, auth->file->blob_len, on_probe_sign, &self);
-  if (auth->file->plain)
+  if (auth->file->plain || auth->file->openable)
     return libssh2_userauth_publickey(session->lib, user, auth->file->blob, auth->file->blob_len, on_file_sign, &self);
   Buf pub = {0};
   buf_printf(&pub, "%s.pub", auth->file->path);
@@ -251,14 +254,22 @@ static void auth_refused(SshAuth *auth, int rc) {
   auth->doing = AUTH_NEXT;
 }
 
-/* A passphrase is wanted. 0: somebody is being asked. */
+/* A passphrase is wanted. 0: somebody is being asked, or the key is being opened. */
 static int auth_ask(SshAuth *auth) {
+  const SshOptions *options = auth->session->how.options;
   const char *text = NULL;
-  int rc = ssh_passphrase_get(auth->session->how.options, auth->file->path, &text, on_ready, auth);
+  int rc = auth->file->openable ? ssh_passphrase_open(options, auth->session->loop, auth->file, on_ready, auth)
+                                : ssh_passphrase_get(options, auth->file->path, &text, on_ready, auth);
   if (rc == 0) {
     if (!auth->asked) ssh_session_more_time(auth->session, AUTH_ASK_MS);
     auth->asked = true;
     return 0;
+  }
+  if (rc < -1) {
+    err_set(&auth->err, ERR_SSH_CONNECT, rc == -2 ? "the passphrase of %s is wrong" : "the key %s cannot be opened: it is broken",
+            auth->file->path);
+    auth->doing = AUTH_NEXT;
+    return 1;
   }
   if (rc < 0) {
     err_set(&auth->err, ERR_SSH_CONNECT, "the key %s needs a passphrase, and there is nobody to ask", auth->file->path);

@@ -149,6 +149,11 @@ SshCmd *ssh_urgent(Ssh *ssh, SshSpec *spec, int64_t timeout_ms, bool elsewhere);
 /* The session went down before the command could have begun: send it over a new one? */
 bool ssh_again(Ssh *ssh, SshCmd *cmd);
 
+/* ---- ssh_key.c ---- */
+
+/* Is it a key file that only a passphrase opens? */
+bool ssh_key_is_encrypted(const char *path);
+
 /* ---- ssh_wrap.c ---- */
 
 /* Make cmd->word, and what its input begins with. */

@@ -1,10 +1,11 @@
-/* ssh_key: what a key file says of itself without its passphrase. See PROTOCOL.key of OpenSSH. */
+/* ssh_key: what a key file says of itself without its passphrase, and with it. See PROTOCOL.key of OpenSSH. */
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "net/ssh_bcrypt.h"
 #include "net/ssh_lib.h"
 
 #define KEY_MOST_BYTES ((size_t)128 << 10)
@@ -70,30 +71,66 @@ static void key_read_public(SshKeyFile *key, const char *path) {
   buf_fini(&text);
 }
 
-/* The part of OpenSSH's own format that is never encrypted: cipher, key derivation, public key. Of a plain one the private part
- * that follows, inside bytes. */
-static void key_read_openssh(SshKeyFile *key, const unsigned char *bytes, size_t len, const unsigned char **rest,
-                             size_t *rest_len) {
-  static const char magic[] = "openssh-key-v1"; /* with its zero byte */
+/* OpenSSH's own format. Only `rest`, the private part, may be encrypted. All borrowed from the file's bytes. */
+typedef struct KeyPart {
   const unsigned char *text;
-  size_t n;
-  if (len < sizeof magic || memcmp(bytes, magic, sizeof magic) != 0) return;
+  size_t len;
+} KeyPart;
+
+typedef struct KeyParts {
+  KeyPart cipher, derivation, options, pub, rest;
+  size_t behind; /* bytes behind the private part: a cipher's tag */
+} KeyParts;
+
+static bool key_split(const unsigned char *bytes, size_t len, KeyParts *parts) {
+  static const char magic[] = "openssh-key-v1"; /* with its zero byte */
+  KeyPart *heads[] = {&parts->cipher, &parts->derivation, &parts->options};
+  memset(parts, 0, sizeof *parts);
+  if (len < sizeof magic || memcmp(bytes, magic, sizeof magic) != 0) return false;
   bytes += sizeof magic;
   len -= sizeof magic;
-  if (!ssh_wire_string(&bytes, &len, &text, &n)) return;
-  key->encrypted = n != 4 || memcmp(text, "none", 4) != 0;
-  for (int i = 0; i < 2; i++) /* how the key is derived, and with what */
-    if (!ssh_wire_string(&bytes, &len, &text, &n)) return;
-  if (len < 4) return;
+  for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+    if (!ssh_wire_string(&bytes, &len, &heads[i]->text, &heads[i]->len)) return false;
+  if (len < 4) return false;
   bytes += 4; /* how many keys: one */
   len -= 4;
-  if (!ssh_wire_string(&bytes, &len, &text, &n)) return;
+  bool whole = ssh_wire_string(&bytes, &len, &parts->pub.text, &parts->pub.len) &&
+               ssh_wire_string(&bytes, &len, &parts->rest.text, &parts->rest.len);
+  parts->behind = len;
+  return whole;
+}
+
+static bool key_part_is(const KeyPart *part, const char *text) {
+  return part->len == strlen(text) && memcmp(part->text, text, part->len) == 0;
+}
+
+typedef struct KeyCipher {
+  const char *name;
+  const EVP_CIPHER *(*cipher)(void);
+} KeyCipher;
+
+/* Those without a tag: OpenSSH writes aes256-ctr, and has written aes256-cbc. */
+static const KeyCipher *key_cipher(const KeyParts *parts) {
+  static const KeyCipher known[] = {{"aes256-ctr", EVP_aes_256_ctr}, {"aes192-ctr", EVP_aes_192_ctr},
+                                    {"aes128-ctr", EVP_aes_128_ctr}, {"aes256-cbc", EVP_aes_256_cbc},
+                                    {"aes192-cbc", EVP_aes_192_cbc}, {"aes128-cbc", EVP_aes_128_cbc}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (key_part_is(&parts->cipher, known[i].name)) return parts->behind == 0 ? &known[i] : NULL;
+  return NULL;
+}
+
+static void key_read_openssh(SshKeyFile *key, const unsigned char *bytes, size_t len, KeyParts *parts) {
+  char type[64];
+  if (!key_split(bytes, len, parts)) return;
+  key->encrypted = !key_part_is(&parts->cipher, "none");
   if (key->blob == NULL) {
-    key->blob = memcpy(mem_alloc(n), text, n);
-    key->blob_len = n;
+    key->blob = memcpy(mem_alloc(parts->pub.len + 1), parts->pub.text, parts->pub.len);
+    key->blob_len = parts->pub.len;
   }
-  key->plain = !key->encrypted && key->blob_len == n && memcmp(key->blob, text, n) == 0;
-  if (!ssh_wire_string(&bytes, &len, rest, rest_len)) key->plain = false;
+  bool own = key->blob_len == parts->pub.len && memcmp(key->blob, parts->pub.text, key->blob_len) == 0;
+  key->plain = own && !key->encrypted;
+  key->openable = own && key->encrypted && key_part_is(&parts->derivation, "bcrypt") && key_cipher(parts) != NULL &&
+                  ssh_key_type(key->blob, key->blob_len, type) && ssh_sign_knows(type);
 }
 
 /* The decoded bytes of a file in that format, wiped by the caller. NULL: it is another. */
@@ -108,13 +145,13 @@ bool ssh_key_sign(const SshKeyFile *key, const void *data, size_t len, Buf *sign
   Buf text = {0};
   Err err = {0};
   SshKeyFile again = {0};
-  size_t size = 0, rest_len = 0;
-  const unsigned char *rest = NULL;
+  size_t size = 0;
+  KeyParts parts = {0};
   bool good = false;
   unsigned char *bytes = file_read(key->path, KEY_MOST_BYTES, &text, &err) ? key_decode_openssh(buf_str(&text), &size) : NULL;
   if (bytes != NULL) {
-    key_read_openssh(&again, bytes, size, &rest, &rest_len);
-    good = again.plain && ssh_sign(rest, rest_len, data, len, signature);
+    key_read_openssh(&again, bytes, size, &parts);
+    good = again.plain && ssh_sign(parts.rest.text, parts.rest.len, data, len, signature);
     explicit_bzero(bytes, size);
   }
   free(bytes);
@@ -123,6 +160,52 @@ bool ssh_key_sign(const SshKeyFile *key, const void *data, size_t len, Buf *sign
   err_fini(&err);
   ssh_key_fini(&again);
   return good;
+}
+
+/* The key of the cipher, then its first block. */
+static bool key_derive(const KeyParts *parts, const EVP_CIPHER *cipher, const char *passphrase, unsigned char *key,
+                       const atomic_bool *stop) {
+  const unsigned char *at = parts->options.text, *salt;
+  size_t left = parts->options.len, salt_len;
+  size_t len = (size_t)EVP_CIPHER_get_key_length(cipher) + (size_t)EVP_CIPHER_get_iv_length(cipher);
+  if (!ssh_wire_string(&at, &left, &salt, &salt_len) || left != 4) return false;
+  unsigned rounds = (unsigned)at[0] << 24 | (unsigned)at[1] << 16 | (unsigned)at[2] << 8 | at[3];
+  return ssh_bcrypt_pbkdf(passphrase, salt, salt_len, rounds, key, len, stop);
+}
+
+static bool key_decrypt(const KeyParts *parts, const EVP_CIPHER *cipher, const unsigned char *key, unsigned char *out) {
+  EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+  int done = 0;
+  size_t len = parts->rest.len;
+  bool good = len < KEY_MOST_BYTES && len % 16 == 0 &&
+              EVP_DecryptInit_ex(context, cipher, NULL, key, key + EVP_CIPHER_get_key_length(cipher)) == 1 &&
+              EVP_CIPHER_CTX_set_padding(context, 0) == 1 &&
+              EVP_DecryptUpdate(context, out, &done, parts->rest.text, (int)len) == 1 && (size_t)done == len;
+  EVP_CIPHER_CTX_free(context);
+  return good;
+}
+
+SshKeyOpened ssh_key_open(const char *path, const char *passphrase, const atomic_bool *stop, Buf *private_part) {
+  Buf text = {0};
+  size_t size = 0;
+  unsigned char key[EVP_MAX_KEY_LENGTH + EVP_MAX_IV_LENGTH];
+  KeyParts parts;
+  SshKeyOpened opened = SSH_KEY_BROKEN;
+  unsigned char *bytes = file_read(path, KEY_MOST_BYTES, &text, NULL) ? key_decode_openssh(buf_str(&text), &size) : NULL;
+  const KeyCipher *cipher = bytes != NULL && key_split(bytes, size, &parts) ? key_cipher(&parts) : NULL;
+  if (cipher != NULL && key_derive(&parts, cipher->cipher(), passphrase, key, stop)) {
+    unsigned char *out = (unsigned char *)buf_reserve(private_part, parts.rest.len + 16);
+    if (key_decrypt(&parts, cipher->cipher(), key, out)) {
+      /* It begins with one number, twice: what another passphrase gives does not. */
+      opened = parts.rest.len >= 8 && memcmp(out, out + 4, 4) == 0 ? SSH_KEY_OPENED : SSH_KEY_WRONG;
+      private_part->len = opened == SSH_KEY_OPENED ? parts.rest.len : 0;
+    }
+    if (opened != SSH_KEY_OPENED) explicit_bzero(out, parts.rest.len);
+  }
+  explicit_bzero(key, sizeof key);
+  free(bytes);
+  buf_fini(&text);
+  return opened;
 }
 
 bool ssh_key_read(SshKeyFile *key, const char *path) {
@@ -136,11 +219,11 @@ bool ssh_key_read(SshKeyFile *key, const char *path) {
   if (file_read(path, KEY_MOST_BYTES, &text, &err)) {
     key->has_private = strstr(buf_str(&text), "PRIVATE KEY-----") != NULL;
     key->encrypted = strstr(buf_str(&text), "ENCRYPTED") != NULL; /* the older formats */
-    size_t len = 0, rest_len = 0;
-    const unsigned char *rest = NULL;
+    size_t len = 0;
+    KeyParts parts = {0};
     unsigned char *bytes = key_decode_openssh(buf_str(&text), &len);
     if (bytes != NULL) {
-      key_read_openssh(key, bytes, len, &rest, &rest_len);
+      key_read_openssh(key, bytes, len, &parts);
       explicit_bzero(bytes, len);
     }
     free(bytes);
@@ -157,4 +240,11 @@ void ssh_key_fini(SshKeyFile *key) {
   free(key->path);
   free(key->blob);
   memset(key, 0, sizeof *key);
+}
+
+bool ssh_key_is_encrypted(const char *path) {
+  SshKeyFile key = {0};
+  bool encrypted = ssh_key_read(&key, path) && key.has_private && key.encrypted;
+  ssh_key_fini(&key);
+  return encrypted;
 }

@@ -17,6 +17,7 @@
 #define PGSH_NET_SSH_LIB_H
 
 #include <libssh2.h>
+#include <stdatomic.h>
 
 #include "loop/fdwatch.h"
 #include "net/ssh_internal.h"
@@ -140,24 +141,34 @@ typedef struct SshKeyFile {
   bool has_private;
   bool plain; /* OpenSSH's format, not encrypted: ssh_sign can */
   bool encrypted;
+  bool openable; /* encrypted, and ssh_key_open and ssh_sign can: not an older format, not RSA */
 } SshKeyFile;
 bool ssh_key_read(SshKeyFile *key, const char *path); /* false: it is no key */
 void ssh_key_fini(SshKeyFile *key);
 /* The signature of data by a key file that is plain; without the algorithm's name in front. False: it is broken. */
 bool ssh_key_sign(const SshKeyFile *key, const void *data, size_t len, Buf *signature);
-/* ssh_sign.c: by the private part of such a file. */
+typedef enum SshKeyOpened { SSH_KEY_OPENED, SSH_KEY_WRONG, SSH_KEY_BROKEN } SshKeyOpened;
+/* The private part of an openable one, which the caller wipes. Slow on purpose: for the thread pool; `stop` is looked at. */
+SshKeyOpened ssh_key_open(const char *path, const char *passphrase, const atomic_bool *stop, Buf *private_part);
+/* ssh_sign.c: can it sign with keys of that type? */
+bool ssh_sign_knows(const char *type);
+/* By the private part of such a file. */
 bool ssh_sign(const unsigned char *private_part, size_t private_len, const void *data, size_t len, Buf *signature);
 /* The type in a wire form: "ssh-ed25519". False: it is none. */
 bool ssh_key_type(const unsigned char *blob, size_t len, char type[64]);
 /* A string of a wire form: moves *at on. False: it is cut short. */
 bool ssh_wire_string(const unsigned char **at, size_t *left, const unsigned char **text, size_t *len);
 
-/* ---- ssh_passphrase.c: asked for once a file and process, also when many sessions want it ---- */
+/* ---- ssh_passphrase.c: asked for once a file and process, also when many sessions want it; a key is opened once ---- */
 
 /* 1: *text is it, borrowed; 0: somebody is asked, `ready` is told from the loop; -1: there is nobody to ask, or no answer. */
 int ssh_passphrase_get(const SshOptions *options, const char *path, const char **text, void (*ready)(void *arg), void *arg);
-void ssh_passphrase_leave(const void *arg);  /* `ready` with this arg does not come */
 void ssh_passphrase_wrong(const char *path); /* forget it */
+/* The private part of an openable key, opened on the thread pool. 1: ssh_passphrase_key has it; 0: as above; -1: as above; -2:
+ * the passphrase is wrong (and forgotten). */
+int ssh_passphrase_open(const SshOptions *options, Loop *loop, const SshKeyFile *file, void (*ready)(void *arg), void *arg);
+const Buf *ssh_passphrase_key(const char *path); /* NULL: it is not open. Borrowed until the loop's next turn */
+void ssh_passphrase_leave(const void *arg);      /* `ready` with this arg does not come */
 
 /* ---- ssh_channel.c ---- */
 

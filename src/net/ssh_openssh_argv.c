@@ -246,6 +246,16 @@ static void explain_host_key(const SshConfig *config, const char *said, Err *err
   buf_fini(&text);
 }
 
+/* Its ssh is never given a passphrase: there is no way to it but a program that has it, which others could run, too. */
+static void explain_keys(const SshConfig *config, Err *err) {
+  for (char **file = config->identity_files; file != NULL && *file != NULL; file++) {
+    if (!ssh_key_is_encrypted(*file)) continue;
+    err_set_hint(err, "the key has a passphrase, and through ssh nobody is asked for one: ssh-add '%s'", *file);
+    return;
+  }
+  err_set_hint(err, "through ssh nobody is asked for a password: a key, in a file or an agent, has to let you in");
+}
+
 void ssh_openssh_explain(const SshSession *session, const char *said, Err *err) {
   static const char *const host_key[] = {"Host key verification failed", "HOST IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY"};
   bool is_key = false;
@@ -262,8 +272,7 @@ void ssh_openssh_explain(const SshSession *session, const char *said, Err *err) 
     said_last_line(said, &line);
     err_set(err, ERR_SSH_CONNECT, "%s", line.len > 0 ? buf_str(&line) : "ssh ended without a word");
     buf_fini(&line);
-    if (strstr(said, "Permission denied") != NULL)
-      err_set_hint(err, "through ssh nobody is asked for a password or a passphrase: put the key into an agent");
+    if (strstr(said, "Permission denied") != NULL) explain_keys(session->how.config, err);
   }
   if (*said != '\0') err_set_detail(err, said);
 }

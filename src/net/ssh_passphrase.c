@@ -1,7 +1,9 @@
-/* ssh_passphrase: see ssh_lib.h. Kept in memory while the process lives, as an agent would. */
+/* ssh_passphrase: see ssh_lib.h. What was opened is kept in memory while the process lives, as an agent would: each further
+ * session then costs a signature, not a key derivation, which is slow on purpose. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "loop/work.h"
 #include "net/ssh_lib.h"
 
 typedef struct Waiter {
@@ -15,8 +17,11 @@ typedef struct Passphrase {
   char *path, *text; /* text: NULL: not known (yet) */
   SshAnswerOp *asking;
   SshOptions options; /* of who asks: only its functions */
-  bool refused;       /* asked, and there was no answer: not asked again for those that wait */
-  Waiter *waiters;
+  Buf key;            /* the opened key's private part */
+  WorkOp *opening;
+  int failed;      /* what those in `told` are given: see ssh_lib.h */
+  Waiter *waiters; /* until there is an answer */
+  Waiter *told;    /* that there is none, and have not looked yet */
 } Passphrase;
 
 static Passphrase *passphrases;
@@ -37,24 +42,70 @@ static Passphrase *passphrase_of(const char *path) {
   return one;
 }
 
+/* ---- who waits ---- */
+
+static bool waiters_take(Waiter **list, const void *arg) {
+  for (; *list != NULL; list = &(*list)->next) {
+    Waiter *waiter = *list;
+    if (waiter->arg != arg) continue;
+    *list = waiter->next;
+    free(waiter);
+    return true;
+  }
+  return false;
+}
+
+static void passphrase_wait(Passphrase *one, void (*ready)(void *arg), void *arg) {
+  for (Waiter *waiter = one->waiters; waiter != NULL; waiter = waiter->next)
+    if (waiter->arg == arg) return;
+  Waiter *waiter = mem_alloc(sizeof *waiter);
+  *waiter = (Waiter){one->waiters, ready, arg};
+  one->waiters = waiter;
+}
+
+/* failed: 0, or what they are given when they look: each once, so that who comes later may be asked again. */
+static void passphrase_tell(Passphrase *one, int failed) {
+  Waiter *waiters = one->waiters, *next;
+  one->waiters = NULL;
+  one->failed = failed;
+  for (Waiter *waiter = waiters; waiter != NULL; waiter = next) {
+    void (*ready)(void *) = waiter->ready;
+    void *arg = waiter->arg;
+    next = waiter->next;
+    if (failed != 0) {
+      waiter->next = one->told;
+      one->told = waiter;
+    } else {
+      free(waiter);
+    }
+    ready(arg); /* only marks its session */
+  }
+}
+
+void ssh_passphrase_leave(const void *arg) {
+  for (Passphrase *one = passphrases; one != NULL; one = one->next) {
+    waiters_take(&one->waiters, arg);
+    waiters_take(&one->told, arg);
+    if (one->waiters != NULL) continue;
+    /* Nobody wants it any more. */
+    if (one->asking != NULL) op_cancel(&one->asking->op, ERR_CANCELLED);
+    if (one->opening != NULL) op_cancel(&one->opening->op, ERR_CANCELLED);
+  }
+}
+
+/* ---- asking ---- */
+
 static void on_answered(Op *op, void *arg) {
   Passphrase *one = arg;
   SshAnswerOp *asked = one->asking;
+  bool good = op->err.code == ERR_NONE && asked->answer != NULL;
   one->asking = NULL;
-  if (op->err.code == ERR_NONE && asked->answer != NULL) {
+  if (good) {
     one->text = mem_strdup(asked->answer);
     if (one->options.secret != NULL) one->options.secret(one->options.self, one->text);
-  } else
-    one->refused = true;
-  passphrase_wipe(&asked->answer);
-  Waiter *waiters = one->waiters;
-  one->waiters = NULL;
-  while (waiters != NULL) {
-    Waiter *waiter = waiters;
-    waiters = waiter->next;
-    waiter->ready(waiter->arg);
-    free(waiter);
   }
+  passphrase_wipe(&asked->answer);
+  passphrase_tell(one, good || op->reason == ERR_CANCELLED ? 0 : -1); /* our own cancel: who came since asks again */
   op_unref(op);
 }
 
@@ -64,10 +115,8 @@ int ssh_passphrase_get(const SshOptions *options, const char *path, const char *
     *text = one->text;
     return 1;
   }
-  if (one->refused || options->ask == NULL) {
-    one->refused = false;
-    return -1;
-  }
+  if (waiters_take(&one->told, arg)) return one->failed;
+  if (options->ask == NULL) return -1;
   if (one->asking == NULL) {
     Buf question = {0};
     buf_printf(&question, "Passphrase of the key %s", path);
@@ -77,28 +126,67 @@ int ssh_passphrase_get(const SshOptions *options, const char *path, const char *
     if (one->asking == NULL) return -1;
     op_on_settled(&one->asking->op, on_answered, one);
   }
-  for (Waiter *waiter = one->waiters; waiter != NULL; waiter = waiter->next)
-    if (waiter->arg == arg) return 0;
-  Waiter *waiter = mem_alloc(sizeof *waiter);
-  *waiter = (Waiter){one->waiters, ready, arg};
-  one->waiters = waiter;
+  passphrase_wait(one, ready, arg);
   return 0;
 }
 
-void ssh_passphrase_leave(const void *arg) {
-  for (Passphrase *one = passphrases; one != NULL; one = one->next) {
-    for (Waiter **at = &one->waiters; *at != NULL;) {
-      Waiter *waiter = *at;
-      if (waiter->arg == arg) {
-        *at = waiter->next;
-        free(waiter);
-      } else {
-        at = &waiter->next;
-      }
-    }
-    /* Nobody wants it any more. */
-    if (one->asking != NULL && one->waiters == NULL) op_cancel(&one->asking->op, ERR_CANCELLED);
-  }
+void ssh_passphrase_wrong(const char *path) { passphrase_wipe(&passphrase_of(path)->text); }
+
+/* ---- opening ---- */
+
+typedef struct Opening {
+  char *path, *text;
+  SshKeyOpened opened;
+  Buf key;
+} Opening;
+
+static void opening_free(void *arg) {
+  Opening *opening = arg;
+  passphrase_wipe(&opening->text);
+  if (opening->key.data != NULL) explicit_bzero(opening->key.data, opening->key.cap);
+  buf_fini(&opening->key);
+  free(opening->path);
+  free(opening);
 }
 
-void ssh_passphrase_wrong(const char *path) { passphrase_wipe(&passphrase_of(path)->text); }
+static void opening_run(WorkOp *work) {
+  Opening *opening = work->arg;
+  opening->opened = ssh_key_open(opening->path, opening->text, &work->stop, &opening->key);
+}
+
+static void on_opened(Op *op, void *arg) {
+  Passphrase *one = arg;
+  Opening *opening = one->opening->arg;
+  one->opening = NULL;
+  bool good = op->err.code == ERR_NONE && opening->opened == SSH_KEY_OPENED;
+  if (good) {
+    one->key = opening->key;
+    opening->key = (Buf){0};
+  }
+  if (op->err.code == ERR_NONE) passphrase_wipe(&one->text); /* it is open, or it was the wrong one */
+  passphrase_tell(one, good || op->reason == ERR_CANCELLED ? 0 : opening->opened == SSH_KEY_WRONG ? -2 : -3);
+  op_unref(op);
+}
+
+int ssh_passphrase_open(const SshOptions *options, Loop *loop, const SshKeyFile *file, void (*ready)(void *arg), void *arg) {
+  Passphrase *one = passphrase_of(file->path);
+  const char *text = NULL;
+  if (one->key.len > 0) return 1;
+  if (waiters_take(&one->told, arg)) return one->failed;
+  if (one->opening == NULL) {
+    int rc = ssh_passphrase_get(options, file->path, &text, ready, arg);
+    if (rc <= 0) return rc;
+    Opening *opening = mem_alloc(sizeof *opening);
+    opening->path = mem_strdup(file->path);
+    opening->text = mem_strdup(text);
+    one->opening = work_start(loop, "opening a key", opening_run, opening, opening_free, 0);
+    op_on_settled(&one->opening->op, on_opened, one);
+  }
+  passphrase_wait(one, ready, arg);
+  return 0;
+}
+
+const Buf *ssh_passphrase_key(const char *path) {
+  const Passphrase *one = passphrase_of(path);
+  return one->key.len > 0 ? &one->key : NULL;
+}

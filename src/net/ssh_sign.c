@@ -1,5 +1,5 @@
-/* ssh_sign: signatures with a plain key file of OpenSSH's format. The library could do it, but does not free the private number
- * of an ECDSA key (1.10). Formats: PROTOCOL.key of OpenSSH, RFC 5656 (ECDSA), RFC 8709 (Ed25519). */
+/* ssh_sign: signatures with the private part of a key file of OpenSSH's format. The library could do it, but does not free the
+ * private number of an ECDSA key (1.10). Formats: PROTOCOL.key of OpenSSH, RFC 5656 (ECDSA), RFC 8709 (Ed25519). */
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -26,6 +26,8 @@ static const SignCurve *sign_curve(const char *type) {
     if (strcmp(type, sign_curves[i].type) == 0) return &sign_curves[i];
   return NULL;
 }
+
+bool ssh_sign_knows(const char *type) { return strcmp(type, "ssh-ed25519") == 0 || sign_curve(type) != NULL; }
 
 static EVP_PKEY *sign_ec_key(const SignCurve *curve, const unsigned char *point, size_t point_len, const unsigned char *number,
                              size_t number_len) {

@@ -87,7 +87,7 @@ describe("ssh through OpenSSH's own", function()
       local err = refused "asks"
       assert.equal("ssh_connect", err.code)
       has(err, "Permission denied")
-      has(err.hint, "agent")
+      has(err.hint, "ssh-add '" .. server:key "ed25519-encrypted" .. "'")
     end)
   end)
 

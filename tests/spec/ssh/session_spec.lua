@@ -1,7 +1,6 @@
 -- ssh: sessions: who a host is, logging in, hops, lost links, what is left behind.
 local ssh, host, sh = require "pgsh.ssh", require "pgsh.host", require "pgsh.sh"
 local sshd = require "tests.spec.support.sshd"
-local run = require "tests.spec.support.run"
 
 local function failure(f, ...)
   local ok, err = pcall(f, ...)
@@ -285,29 +284,5 @@ describe("ssh", function()
     collectgarbage()
     assert.is_true(wait_until(function() return descriptors() <= before end), "descriptors")
     assert.is_true(wait_until(function() return #server:processes() == 0 end), "processes")
-  end)
-
-  it("asks for a passphrase once", function()
-    server:set { IdentityFile = server:key "ed25519-encrypted" }
-    local script = os.tmpname() .. ".lua"
-    local file = assert(io.open(script, "w"))
-    file:write(([[
-      local ssh = require "pgsh.ssh"
-      local results, errors = ssh.each({ "h1", "h2", "h3" }, function(h) return h:read({ "echo", "ok" }).out end,
-        { config = %q, transport = "lib" })
-      for name, err in pairs(errors) do print(name, err) end
-      for _, name in ipairs { "h1", "h2", "h3" } do io.write(results[name] or "no\n") end
-    ]]):format(server.config))
-    file:close()
-    local binary = os.getenv "PGSH" or "./pgsh"
-    local typed = ("printf '%%s\\n' %s"):format(run.quote(sshd.passphrase))
-    local out = run.shell(("(sleep 1.5; %s; sleep 2) | timeout 30 script -qec %s /dev/null"):format(typed,
-      run.quote(binary .. " lua " .. script)))
-    os.remove(script)
-    local _, asked = out:gsub("Passphrase of the key", "")
-    local _, good = out:gsub("ok\r", "")
-    assert.equal(3, good, out)
-    assert.equal(1, asked, out)
-    assert.is_nil(out:find(sshd.passphrase, 1, true))
   end)
 end)

@@ -80,7 +80,8 @@ describe("what ssh -G says is shared", function()
   it("with names that are parts of each other, of the rest and of longer ones", function()
     check("Host *\n HostName xx%h.a.%%aa%h\n UserKnownHostsFile DIR/a/%h%h/aa.%h%%a /b%h\n", both({ "a", "b", "x", "d", "r", "o" },
       { "aa", "ab", "xx", "aaa", "bab", "aba", "dir", "xxx" }))
-    check("Host *\n User root\n IdentityFile ~/%h-%r\n ControlPath DIR/%h@%r:%p\n", { "root", "user", "host", "port", "hosts", "yes", "no1" })
+    check("Host *\n User root\n IdentityFile ~/%h-%r\n ControlPath DIR/%h@%r:%p\n", { "root", "user", "host", "port", "hosts", "yes",
+      "no1" })
   end)
 
   it("with every kind of token, also those that are more than a name", function()

@@ -7,6 +7,7 @@
 --   server:alias("far", { ProxyJump = "h1", Port = server.ports[2] })   one more Host block; HostName is 127.0.0.1 if not given
 --   server:set { IdentityFile = server:key "ecdsa" }      for every host; false takes an option away
 --   server:key "rsa"            a key file that may log in: ed25519 ecdsa rsa, ed25519-encrypted (sshd.passphrase),
+--                               (-slow: 200 rounds, -cbc, -gcm: other ciphers),
 --                               ed25519-cert ecdsa-cert rsa-cert (only by its certificate), stranger (may not log in)
 --   server:known_hosts "hashed" plain hashed wrong revoked other none authority wildcard broken
 --   server:fingerprint("ed25519")   of the first daemon's host key; a second word "wrong": of the key in known_hosts "wrong"
@@ -51,11 +52,15 @@ end
 
 local KINDS = { ed25519 = "-t ed25519", ecdsa = "-t ecdsa -b 256", rsa = "-t rsa -b 2048" }
 
+-- Keys with a passphrase, and how they are encrypted.
+local ENCRYPTED = { encrypted = "", slow = "-a 200", cbc = "-Z aes256-cbc", gcm = "-Z aes256-gcm@openssh.com" }
+
 -- Make a key pair once; the private file's name.
-local function keygen(dir, name, kind, passphrase)
+local function keygen(dir, name, kind, passphrase, more)
   local path = dir .. "/" .. name
   if read_file(path) == "" then
-    must(("ssh-keygen -q %s -N %s -C %s -f %s"):format(assert(KINDS[kind], kind), quote(passphrase or ""), quote(name), quote(path)))
+    must(("ssh-keygen -q %s %s -N %s -C %s -f %s"):format(assert(KINDS[kind], kind), more or "", quote(passphrase or ""), quote(name),
+      quote(path)))
   end
   return path
 end
@@ -76,7 +81,7 @@ function Server:key(name)
   local path = self.dir .. "/" .. base
   if read_file(path) ~= "" then return path end
   if name == "stranger" then return keygen(self.dir, "id_stranger", "ed25519") end
-  keygen(self.dir, base, kind, how == "encrypted" and sshd.passphrase or nil)
+  keygen(self.dir, base, kind, ENCRYPTED[how] and sshd.passphrase or nil, ENCRYPTED[how])
   if how == "cert" then
     must(("ssh-keygen -q -s %s/user_ca -I test -n %s %s.pub"):format(self.dir, quote(self.user), quote(path)))
   else
