@@ -1,16 +1,24 @@
 /* ssh: the handle. See ssh.h.
  *
  *   nothing → resolving (ssh -G) → connecting → up → nothing        down: whoever waits fails, or the other transport tries
+ *                                       ↑ ↓
+ *                                      waiting (it is busy)
  *
  * A session that was lost is replaced when the next command comes. A command that was given to it and had not begun is given to
  * the new one, once. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "loop/timer.h"
 #include "net/ssh_internal.h"
 
 #define SSH_RESOLVE_MS 20000
 #define SSH_MOST_TRIES 2
+/* One that hangs up at once is asked again so often, after a while that grows from the first to the last. */
+#define SSH_MOST_BUSY 10
+#define SSH_BUSY_FIRST_MS 50
+#define SSH_BUSY_LAST_MS 1500
 
 struct Ssh {
   Loop *loop;
@@ -20,6 +28,8 @@ struct Ssh {
   bool resolved, up;
   const SshTransportOps *ops; /* what was chosen; NULL: not yet */
   SshSession *session;        /* NULL: none */
+  Op *patience;               /* until a host that is busy is asked again */
+  int busy;                   /* how often it was */
   SshCmd *cmds;
   Ssh *helper; /* a second connection, for what must get through when this one takes no more; NULL: none yet */
   char *where;
@@ -51,6 +61,11 @@ void ssh_close(Ssh *ssh) {
     op_on_settled(&ssh->resolving->op, NULL, NULL);
     op_cancel(&ssh->resolving->op, ERR_CANCELLED);
     op_unref(&ssh->resolving->op);
+  }
+  if (ssh->patience != NULL) {
+    op_on_settled(ssh->patience, NULL, NULL);
+    op_cancel(ssh->patience, ERR_CANCELLED);
+    op_unref(ssh->patience);
   }
   for (SshCmd *cmd = ssh->cmds; cmd != NULL; cmd = cmd->next)
     ssh_drop(ssh, cmd);
@@ -109,6 +124,7 @@ static void on_up(void *arg, SshSession *session) {
   Buf where = {0};
   (void)session;
   ssh->up = true;
+  ssh->busy = 0;
   buf_printf(&where, "%s@%s:%d (%s)", ssh->config.user, ssh->config.hostname, ssh->config.port, ssh->ops->name);
   free(ssh->where);
   ssh->where = buf_take(&where);
@@ -122,6 +138,26 @@ static void on_up(void *arg, SshSession *session) {
 }
 
 static void ssh_connect(Ssh *ssh);
+
+static void on_patience_over(Op *op, void *arg) {
+  Ssh *ssh = arg;
+  op_unref(op);
+  ssh->patience = NULL;
+  if (ssh_has_waiting(ssh)) ssh_connect(ssh);
+}
+
+/* Nothing was begun: to ask again does no harm, by chance at another time than the others that were sent away. False: that was
+ * often enough. */
+static bool ssh_be_patient(Ssh *ssh) {
+  unsigned short chance = 0;
+  if (ssh->busy >= SSH_MOST_BUSY) return false;
+  int64_t most_ms = (int64_t)SSH_BUSY_FIRST_MS << ssh->busy++;
+  if (most_ms > SSH_BUSY_LAST_MS) most_ms = SSH_BUSY_LAST_MS;
+  if (getrandom(&chance, sizeof chance, 0) != sizeof chance) chance = 0;
+  ssh->patience = timer_start(ssh->loop, most_ms / 2 + most_ms * chance / 2 / UINT16_MAX, 0, NULL);
+  op_on_settled(ssh->patience, on_patience_over, ssh);
+  return true;
+}
 
 static void on_down(void *arg, SshSession *session, SshDown why, Err *err) {
   Ssh *ssh = arg;
@@ -139,7 +175,11 @@ static void on_down(void *arg, SshSession *session, SshDown why, Err *err) {
   } else if (why == SSH_DOWN_LOST) {
     err_fini(err); /* its commands know */
     if (ssh_has_waiting(ssh)) ssh_connect(ssh);
+  } else if (why == SSH_DOWN_BUSY && ssh_has_waiting(ssh) && ssh_be_patient(ssh)) {
+    err_fini(err);
   } else {
+    if (why == SSH_DOWN_BUSY) err_set_hint(err, "sshd hangs up when more connect at once than its MaxStartups allows: at_once=");
+    ssh->busy = 0;
     ssh_fail_waiting(ssh, err);
   }
 }
@@ -197,7 +237,7 @@ static void on_resolved(Op *op, void *arg) {
 }
 
 static void ssh_start(Ssh *ssh) {
-  if (ssh->session != NULL || ssh->resolving != NULL) return;
+  if (ssh->session != NULL || ssh->resolving != NULL || ssh->patience != NULL) return;
   if (ssh->resolved) {
     ssh_connect(ssh);
     return;

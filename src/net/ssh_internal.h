@@ -91,6 +91,7 @@ void ssh_cmd_lost(SshCmd *cmd, Err *err);
 typedef enum SshDown {
   SSH_DOWN_FAILED, /* could not connect or log in; the error is ERR_SSH_CONNECT or ERR_SSH_HOST_KEY */
   SSH_DOWN_CANNOT, /* this transport cannot do what this host needs: the other one may. err says what it is */
+  SSH_DOWN_BUSY,   /* the far side hung up before it said who it is, as sshd does above MaxStartups: it may take it later */
   SSH_DOWN_LOST,   /* it was up */
 } SshDown;
 

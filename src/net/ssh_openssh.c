@@ -55,7 +55,11 @@ static void openssh_tell_down(SshSession *session) {
   Err err = {0};
   session->is_down = true;
   err_move(&err, &session->why);
-  session->how.down(session->how.arg, session, session->is_up ? SSH_DOWN_LOST : SSH_DOWN_FAILED, &err);
+  session->how.down(session->how.arg, session,
+                    session->is_up     ? SSH_DOWN_LOST
+                    : session->is_busy ? SSH_DOWN_BUSY
+                                       : SSH_DOWN_FAILED,
+                    &err);
 }
 
 void ssh_openssh_idle(SshSession *session) {
@@ -95,6 +99,7 @@ static void on_master_ended(Op *op, void *arg) {
       err_copy(&session->why, &op->err);
     else
       ssh_openssh_explain(session, buf_str(&result->err), &session->why);
+    session->is_busy = !session->timed_out && ssh_openssh_is_busy(buf_str(&result->err));
   }
   op_unref(op);
   if (!session->closing) ssh_openssh_lose_waiting(session);

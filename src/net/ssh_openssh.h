@@ -24,7 +24,7 @@ struct SshSession {
   bool in_doubt;    /* whether the master is still of use: nothing is started */
   int64_t until_ms; /* connecting ends */
   Err why;          /* it has ended: told as down once the last command has been told */
-  bool timer_closed, timed_out, is_up, is_down, closing;
+  bool timer_closed, timed_out, is_busy, is_up, is_down, closing;
   OpensshMux *muxes; /* commands, running or waiting for a channel, as they came */
   int running, limit;
   int count; /* commands so far: names of files */
@@ -60,6 +60,9 @@ void ssh_openssh_master_argv(const SshSession *session, char ***argv);
 void ssh_openssh_client_argv(const SshSession *session, const char *line, const char *log, char ***argv);
 /* Why the master ended, from what it said: ERR_SSH_HOST_KEY or ERR_SSH_CONNECT. */
 void ssh_openssh_explain(const SshSession *session, const char *said, Err *err);
+
+/* Did ssh say nothing but that the far side hung up before it said who it is? */
+bool ssh_openssh_is_busy(const char *said);
 
 /* What became of a command whose ssh exited with 255, by what ssh wrote to its log. */
 typedef enum OpensshEnd {

@@ -246,6 +246,21 @@ static void explain_host_key(const SshConfig *config, const char *said, Err *err
   buf_fini(&text);
 }
 
+bool ssh_openssh_is_busy(const char *said) {
+  static const char *const heads[] = {"kex_exchange_identification: ", "ssh_exchange_identification: ", "Connection closed by ",
+                                      "Connection reset by "};
+  bool busy = false;
+  for (size_t len; *said != '\0'; said += len + (said[len] != '\0')) {
+    len = strcspn(said, "\n");
+    bool known = len == 0 || *said == '\r';
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+      known = known || strncmp(said, heads[i], strlen(heads[i])) == 0;
+    if (!known) return false;
+    busy = busy || memmem(said, len, "exchange_identification: ", 25) != NULL;
+  }
+  return busy;
+}
+
 /* Its ssh is never given a passphrase: there is no way to it but a program that has it, which others could run, too. */
 static void explain_keys(const SshConfig *config, Err *err) {
   for (char **file = config->identity_files; file != NULL && *file != NULL; file++) {

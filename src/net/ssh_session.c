@@ -256,6 +256,12 @@ static bool session_cannot(int code) {
          code == LIBSSH2_ERROR_METHOD_NOT_SUPPORTED || code == LIBSSH2_ERROR_HOSTKEY_INIT;
 }
 
+/* Has it hung up without saying who it is, or because too many connect? Not with a reason of its own. */
+static bool session_busy(const SshSession *session) {
+  const char *banner = libssh2_session_banner_get(session->lib); /* its first line, also one that is none */
+  return session->wire.ended && (banner == NULL || banner[0] == '\0' || strncmp(banner, "Exceeded MaxStartups", 20) == 0);
+}
+
 void ssh_session_joined(SshSession *session, int fd, SshSession *outer) {
   const SshConfig *config = session->how.config;
   Err err = {0};
@@ -293,6 +299,7 @@ static bool session_handshake(SshSession *session) {
     int code;
     const char *reason = ssh_session_reason(session, &code);
     if (session_cannot(rc)) why = SSH_DOWN_CANNOT;
+    if (session_busy(session)) why = SSH_DOWN_BUSY;
     err_set(&err, ERR_SSH_CONNECT, "%s:%d: the key exchange failed: %s", session->how.config->hostname, session->how.config->port,
             reason);
     ssh_session_fail(session, why, &err);

@@ -20,7 +20,7 @@
 --   server:remove()
 --
 -- options: daemons (1), hosts (as many as daemons), host_keys ({ "ed25519" }), host_certificates (false), max_sessions (1000),
--- settings (more lines for sshd_config, which win), user (whom to log in as).
+-- max_startups ("1000"), settings (more lines for sshd_config, which win), user (whom to log in as).
 -- It ends when this process does: a guardian shell holds the other end of a pipe.
 local socket = require "socket"
 local postgres = require "tests.spec.support.postgres"
@@ -195,7 +195,6 @@ PidFile none
 PermitRootLogin yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-MaxStartups 1000
 MaxAuthTries 20
 LoginGraceTime 60
 UseDNS no
@@ -208,6 +207,7 @@ LogLevel VERBOSE
 
 local function daemon_config(self, i, options)
   local list = { options.settings or "", SETTINGS, ("MaxSessions %d"):format(options.max_sessions or 1000),
+    "MaxStartups " .. (options.max_startups or "1000"), -- of which the last counts, not the first
     ("ListenAddress 127.0.0.1:%d"):format(self.ports[i]),
     -- bash takes a second level for a reason not to read the user's .bashrc.
     ("SetEnv PGSH_SSHD=%s SHLVL=2"):format(self.dir),
