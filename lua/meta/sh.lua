@@ -15,8 +15,12 @@
 ---@field limit? integer|string      # of each output. read: more is an error, default "16M". run: the end is kept, default "64K"
 ---@field ok? integer[]              # exit statuses that are success; default {0}
 ---@field what? string               # shown in place of the command
+---@field proof? string              # of a command that stands for one far away, and may end anyhow when the line is lost: its output has
+---to end with this text, a colon, the far command's exit status in three digits and a line break. They are taken off, and the status
+---counts in place of its own. Without them it has failed; a change then is *unknown*
 
 ---@class pgsh.ShRunOptions: pgsh.ShReadOptions
+---@field refused? string[]          # a failure with one of these texts on its standard error did nothing; any other (that is not proved) is *unknown*
 ---@field detail? string             # what it changes, in lines (a diff): shown in a plan and when it is let out
 ---@field resolve? fun(): boolean?, table?  # asked when it was stopped half way. true and the result: it is done; false: it is not
 
@@ -42,11 +46,13 @@ function sh.read(command, options) end
 function sh.run(command, options) end
 
 ---@class pgsh.ShPartOptions
----@field input? string|pgsh.Secret  # of sh.output: its standard input; default /dev/null
+---@field input? string|pgsh.Secret  # of sh.output: its standard input; default /dev/null. Of sh.input: a little that comes before the stream
 ---@field env? table<string, string|number|pgsh.Secret|false>
 ---@field cwd? string
 ---@field ok? integer[]              # exit statuses that are success; default {0}
 ---@field what? string               # shown in place of the command
+---@field proof? string              # as of sh.read: a stream that was cut off fails the pipe; of sh.input, which has taken it, it is then *unknown*
+---@field refused? string[]          # of sh.input: as of sh.run
 ---@field stderr? fun(line: string)  # given each line of its standard error; may wait; an error it raises fails the pipe
 ---@field as? string                 # of sh.input: under which name the end of its output is given in result.text; default "stdout"
 

@@ -200,6 +200,22 @@ static void sh_args_ok(lua_State *L, ShArgs *args, int options) {
   lua_pop(L, 1);
 }
 
+static void sh_args_proof(lua_State *L, ShArgs *args, int options) {
+  const char *proof = args_string(L, options, "proof", NULL);
+  if (proof != NULL && (proof[0] == '\0' || strpbrk(proof, ":\n") != NULL))
+    luaerr_throw(L, ERR_USAGE, "proof: a text without colon and line break expected");
+  args->spec.proof = mem_strdup(proof);
+  int type = args_push(L, options, "refused"), list = lua_gettop(L);
+  if (type != LUA_TNIL && type != LUA_TTABLE) luaerr_throw(L, ERR_USAGE, "refused: a list of texts expected");
+  for (lua_Integer i = 1; type == LUA_TTABLE && i <= luaL_len(L, list); i++) {
+    lua_geti(L, list, i);
+    if (lua_type(L, -1) != LUA_TSTRING) luaerr_throw(L, ERR_USAGE, "refused: a list of texts expected");
+    proc_list_add(&args->spec.refused, lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
 void sh_args_options(lua_State *L, ShArgs *args, int options, bool change) {
   if (sh_args_env(L, &args->spec.env, options)) args->unknown = true;
   sh_args_input(L, args, options);
@@ -209,6 +225,8 @@ void sh_args_options(lua_State *L, ShArgs *args, int options, bool change) {
   int64_t limit = args_size(L, options, "limit", change ? (int64_t)SH_KEEP_BYTES : (int64_t)PROC_LIMIT_BYTES);
   args->spec.limit_bytes = limit > 0 ? (size_t)limit : 1;
   args->spec.tail = change;
+  args->spec.changes = change;
+  sh_args_proof(L, args, options);
 }
 
 void sh_finish_show(Buf *show, size_t most) {
@@ -224,26 +242,9 @@ void sh_finish_show(Buf *show, size_t most) {
 
 /* ---- the operation ---- */
 
-ProcSpec sh_args_spec(const ShArgs *args) {
-  const ProcSpec *from = &args->spec;
-  ProcSpec spec = {.has_input = from->has_input, .limit_bytes = from->limit_bytes, .tail = from->tail};
-  for (char **word = from->argv; *word != NULL; word++)
-    proc_list_add(&spec.argv, *word);
-  for (char **entry = from->env; entry != NULL && *entry != NULL; entry++)
-    proc_list_add(&spec.env, *entry);
-  spec.cwd = mem_strdup(from->cwd);
-  spec.name = mem_strdup(from->name);
-  buf_add(&spec.input, buf_str(&from->input), from->input.len);
-  size_t count = 0;
-  while (from->accept[count] >= 0)
-    count++;
-  spec.accept = memcpy(mem_alloc((count + 1) * sizeof *spec.accept), from->accept, (count + 1) * sizeof *spec.accept);
-  return spec;
-}
-
 static Op *sh_start(lua_State *L, int index) {
   const ShArgs *args = lua_touserdata(L, index);
-  ProcSpec spec = sh_args_spec(args);
+  ProcSpec spec = proc_spec_copy(&args->spec);
   const char *deadline = NULL;
   int64_t left = await_time_left(L, args->timeout_ms, &deadline);
   return proc_start(vm_loop(vm_of(L)), &spec, left, deadline);
@@ -317,8 +318,9 @@ static int sh_push_change(lua_State *L, Op *op, int args) {
 /* ---- the functions ---- */
 
 int sh_call(lua_State *L, const ShTool *tool, int index, EffectKind kind) {
-  static const char *const read_keys[] = {"input", "env", "cwd", "timeout", "limit", "ok", "what", NULL};
-  static const char *const run_keys[] = {"input", "env", "cwd", "timeout", "limit", "ok", "what", "resolve", "detail", NULL};
+  static const char *const read_keys[] = {"input", "env", "cwd", "timeout", "limit", "ok", "what", "proof", NULL};
+  static const char *const run_keys[] = {"input", "env",   "cwd",     "timeout", "limit",  "ok",
+                                         "what",  "proof", "refused", "resolve", "detail", NULL};
   lua_settop(L, index + 1);
   int options = args_options(L, index + 1, kind == EFFECT_CHANGE ? run_keys : read_keys);
   luaL_checkstack(L, 20, "sh");

@@ -41,8 +41,6 @@ bool sh_args_env(lua_State *L, char ***env, int options);
 void sh_show_word(Buf *show, const char *word);
 /* Read or run the command at index, with the options behind it: the door's answer. tool: NULL for sh itself. */
 int sh_call(lua_State *L, const ShTool *tool, int index, EffectKind kind);
-/* A copy for proc_start: the door may start it again. */
-ProcSpec sh_args_spec(const ShArgs *args);
 /* A rendering becomes one line of at most so many bytes, cut at a character. */
 void sh_finish_show(Buf *show, size_t most);
 /* A command at index, with the options behind it, as an end of a pipe: pushes the part. */

@@ -11,7 +11,8 @@
 #include "vm/luaerr.h"
 
 static Stage *proc_open(lua_State *L, const Part *part, Stage *(*make)(ProcSpec, EndLines)) {
-  ProcSpec spec = sh_args_spec(part->own);
+  const ShArgs *args = part->own;
+  ProcSpec spec = proc_spec_copy(&args->spec);
   if (part_push(L, part) == LUA_TUSERDATA) lua_getiuservalue(L, -1, 1);
   bool listens = lua_isfunction(L, -1);
   lua_settop(L, lua_gettop(L) - 2);
@@ -41,6 +42,7 @@ static Part *proc_part(lua_State *L, const PartClass *cls, const ShTool *tool, i
   else
     sh_args_command(L, own, index);
   sh_args_options(L, own, options, true);
+  own->spec.changes = cls->changes;
   sh_finish_show(&own->show, SH_SHOW_BYTES);
   part->unknown = own->unknown;
   part->target = tool != NULL ? tool->target : guard_target(run_of(L)->guard, "sh", "localhost", NULL);
@@ -52,13 +54,13 @@ static Part *proc_part(lua_State *L, const PartClass *cls, const ShTool *tool, i
 }
 
 int sh_output_part(lua_State *L, const ShTool *tool, int index) {
-  static const char *const keys[] = {"input", "env", "cwd", "ok", "what", "stderr", NULL};
+  static const char *const keys[] = {"input", "env", "cwd", "ok", "what", "proof", "stderr", NULL};
   proc_part(L, &output_class, tool, index, keys);
   return 1;
 }
 
 int sh_input_part(lua_State *L, const ShTool *tool, int index) {
-  static const char *const keys[] = {"env", "cwd", "ok", "what", "stderr", "as", NULL};
+  static const char *const keys[] = {"input", "env", "cwd", "ok", "what", "proof", "refused", "stderr", "as", NULL};
   Part *part = proc_part(L, &input_class, tool, index, keys);
   part->label = mem_strdup(args_string(L, lua_istable(L, index + 1) ? index + 1 : 0, "as", "stdout"));
   return 1;

@@ -100,7 +100,7 @@ static char *args_command(const ProcSpec *from) {
 }
 
 SshSpec ssh_args_spec(const SshArgs *args) {
-  ProcSpec copy = sh_args_spec(&args->sh);
+  ProcSpec copy = proc_spec_copy(&args->sh.spec);
   SshSpec spec = {
       .command = args_command(&copy),
       .simple = copy.name == NULL,

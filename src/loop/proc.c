@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "loop/proc_judge.h"
 
 #define PROC_TICK_MS 25
 #define PROC_WORDS_BYTES 1024 /* of a failed child's last lines, in the error's detail */
@@ -38,28 +39,11 @@ typedef struct ProcOp {
   ProcOut out[2]; /* stdout, stderr */
   uv_timer_t timer;
   int pid;
-  bool exited, stopping, killed;
-  int64_t exited_ms, stopping_ms;
+  bool exited, stopping, killed, proved;
+  int64_t exited_ms, stopping_ms, proved_ms;
 } ProcOp;
 
 /* ---- the specification ---- */
-
-static void proc_list_free(char **list) {
-  for (char **item = list; item != NULL && *item != NULL; item++) {
-    explicit_bzero(*item, strlen(*item)); /* an environment may hold secrets */
-    free(*item);
-  }
-  free(list);
-}
-
-void proc_list_add(char ***list, const char *text) {
-  size_t count = 0;
-  while (*list != NULL && (*list)[count] != NULL)
-    count++;
-  *list = mem_realloc(*list, (count + 2) * sizeof **list);
-  (*list)[count] = mem_strdup(text);
-  (*list)[count + 1] = NULL;
-}
 
 static void proc_close_fds(ProcSpec *spec) {
   if (spec->has_in_fd) close(spec->in_fd);
@@ -72,6 +56,8 @@ void proc_spec_fini(ProcSpec *spec) {
   proc_close_fds(spec);
   proc_list_free(spec->argv);
   proc_list_free(spec->env);
+  proc_list_free(spec->refused);
+  free(spec->proof);
   free(spec->cwd);
   free(spec->accept);
   free(spec->name);
@@ -138,45 +124,12 @@ static void proc_flush_line(ProcOp *proc, ProcOut *out) {
   buf_clear(&out->line);
 }
 
-/* The last lines of what it had to say. */
-static void proc_last_words(const ProcResult *result, Err *err) {
-  const Buf *from = result->err.len > 0 ? &result->err : &result->out;
-  size_t end = from->len, lines = 0;
-  while (end > 0 && strchr("\r\n ", from->data[end - 1]) != NULL)
-    end--;
-  size_t start = end;
-  while (start > 0 && end - start < PROC_WORDS_BYTES && (from->data[start - 1] != '\n' || ++lines < PROC_WORDS_LINES))
-    start--;
-  if (start == end) return;
-  char *text = mem_alloc(end - start + 1);
-  memcpy(text, from->data + start, end - start);
-  err_set_detail(err, text);
-  free(text);
-}
-
-static bool proc_accepts(const ProcOp *proc) {
-  if (proc->spec.accept == NULL) return true;
-  if (proc->result.signal != 0) return false;
-  for (const int *one = proc->spec.accept; *one >= 0; one++)
-    if (*one == proc->result.exit_code) return true;
-  return false;
-}
-
 static void proc_judge(ProcOp *proc) {
-  const ProcResult *result = &proc->result;
-  if (proc_accepts(proc)) {
-    op_succeed(&proc->op);
-    return;
-  }
   Err err = {0};
-  if (result->signal != 0)
-    err_set(&err, ERR_PROCESS, "%s was ended by signal %d (%s)", proc->spec.name, result->signal, strsignal(result->signal));
+  if (proc_judge_end(&proc->spec, &proc->result, &err))
+    op_succeed(&proc->op);
   else
-    err_set(&err, ERR_PROCESS, "%s exited with %d", proc->spec.name, result->exit_code);
-  err.exit_code = result->exit_code;
-  err.signal = result->signal;
-  proc_last_words(result, &err);
-  op_fail(&proc->op, &err);
+    op_fail(&proc->op, &err);
 }
 
 static void proc_settle(ProcOp *proc) {
@@ -190,12 +143,14 @@ static void proc_settle(ProcOp *proc) {
   proc_close(&proc->timer);
   if (proc->failure.code != ERR_NONE)
     op_fail(&proc->op, &proc->failure);
-  else if (proc->op.reason != ERR_NONE)
+  else if (proc->op.reason != ERR_NONE && !proc->proved)
     op_fail_code(&proc->op, ERR_PROCESS, "%s was stopped with %s", proc->spec.name, proc->killed ? "KILL" : "TERM");
   else
     proc_judge(proc);
   op_unref(&proc->op);
 }
+
+static void proc_stop(ProcOp *proc);
 
 /* Does this process belong to the group, and live? /proc/PID/stat: "PID (NAME) STATE PPID PGRP …"; NAME may hold anything. */
 static bool proc_is_member(const char *pid, int group) {
@@ -232,7 +187,7 @@ static void proc_check_end(ProcOp *proc) {
   if (ended) proc_settle(proc);
 }
 
-/* Runs only after the child's end, or while we end it. */
+/* Runs only after the child's end, or its proof, or while we end it. */
 static void on_tick(uv_timer_t *timer) {
   ProcOp *proc = timer->data;
   int64_t now = clock_mono_ms();
@@ -242,8 +197,10 @@ static void on_tick(uv_timer_t *timer) {
       kill(-proc->pid, SIGKILL);
     }
     proc_check_end(proc);
-  } else if (now - proc->exited_ms >= PROC_DRAIN_MS) {
+  } else if (proc->exited && now - proc->exited_ms >= PROC_DRAIN_MS) {
     proc_settle(proc);
+  } else if (!proc->exited && now - proc->proved_ms >= PROC_TERM_MS) {
+    proc_stop(proc);
   }
 }
 
@@ -310,6 +267,17 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *to) {
   to->len = size;
 }
 
+/* What a far command had to say is said: nothing that the near one does now counts. */
+static void proc_look_for_proof(ProcOp *proc) {
+  const Buf *out = &proc->result.out;
+  bool proved = proc_proof_status(proc->spec.proof, buf_str(out), out->len) >= 0;
+  if (proved && !proc->proved && !proc->exited && !proc->stopping) {
+    proc->proved_ms = clock_mono_ms();
+    uv_timer_start(&proc->timer, on_tick, PROC_TERM_MS, PROC_TICK_MS);
+  }
+  proc->proved = proved;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *to) {
   (void)to;
   ProcOp *proc = stream->data;
@@ -325,6 +293,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *to) {
   if (proc->spec.line != NULL) proc_feed_lines(proc, out, out->kept->data + out->kept->len, len);
   out->kept->len += len;
   if (out->kept->data != NULL) out->kept->data[out->kept->len] = '\0';
+  if (proc->spec.proof != NULL && out == &proc->out[0]) proc_look_for_proof(proc);
   if (proc->spec.tail)
     proc_keep_tail(proc, out->kept, false);
   else if (out->kept->len > proc->spec.limit_bytes)

@@ -34,12 +34,21 @@ typedef struct ProcSpec {
   size_t limit_bytes; /* of each output; 0: PROC_LIMIT_BYTES */
   bool tail;          /* keep only the last limit_bytes of each output, instead of failing with ERR_LIMIT */
   int *accept;        /* exit statuses that are success, ended by -1; any other end is ERR_PROCESS. NULL: not judged */
-  char *name;         /* how errors call it; NULL: the last part of argv[0] */
-  ProcLine line;      /* or NULL */
+  /* For a command that stands for one far away (kubectl exec) and may end well, or badly, when the line was lost. Its output has
+   * to end with this text, a colon, the far command's exit status in three digits and a line break. They are taken off, and the
+   * status counts in place of its own; without them it has failed. Once they are there it is given two seconds to end. */
+  char *proof;
+  /* NULL-ended, or NULL. A failure with one of these texts on its standard error did nothing. Any other that is not proved is
+   * ERR_UNKNOWN when it `changes` something. */
+  char **refused;
+  bool changes;
+  char *name;    /* how errors call it; NULL: the last part of argv[0] */
+  ProcLine line; /* or NULL */
   void *line_arg;
 } ProcSpec;
 
 void proc_spec_fini(ProcSpec *spec);
+ProcSpec proc_spec_copy(const ProcSpec *spec); /* without descriptors and line */
 /* Append a copy to a NULL-ended list of strings. */
 void proc_list_add(char ***list, const char *text);
 
@@ -55,6 +64,11 @@ typedef struct ProcResult {
 Op *proc_start(Loop *loop, ProcSpec *spec, int64_t timeout_ms, const char *deadline_name);
 /* Of a settled Op: what it printed and how it ended. Borrowed. */
 const ProcResult *proc_result(const Op *op);
+/* For whoever reads its output in its place (has_out_fd) and took `proof` out of the spec: the bytes that a proof takes up; the
+ * status that they say, -1: they are none; and the error when they are no success. */
+size_t proc_proof_bytes(const char *proof);
+int proc_proof_status(const char *proof, const char *bytes, size_t len);
+void proc_proof_fail(const char *name, int status, const ProcResult *result, Err *err);
 int proc_pid(const Op *op); /* 0 when it could not be started */
 
 #endif

@@ -4,7 +4,10 @@
  * the system allows, so that the child goes on while we are busy.
  *
  * Of a child's input we keep the reading end too: when the child has ended well, that tells whether it left something unread (a
- * psql that met \q in the middle of a dump). So it is the child's end, not EPIPE, that says that nobody reads any more. */
+ * psql that met \q in the middle of a dump). So it is the child's end, not EPIPE, that says that nobody reads any more.
+ *
+ * Where a proof is asked for, its bytes at the end of the output are none of the stream's: as many as it takes up are held back
+ * until more has come. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -34,6 +37,9 @@ typedef struct ProcEnd {
   Chunk *chunk; /* being filled or written */
   size_t at;    /* sink: what of it is written */
   bool input, at_end, finishing, stopping, over;
+  char *proof; /* source: what its output has to end with; NULL: nothing */
+  int *accept; /* … which status, then */
+  Buf held;    /* … the last bytes, not passed on yet */
 } ProcEnd;
 
 static void end_settle(ProcEnd *end);
@@ -45,6 +51,9 @@ static void end_free(Stage *stage) {
   if (end->lines.free != NULL) end->lines.free(end->lines.arg);
   op_unref(end->proc);
   proc_spec_fini(&end->spec);
+  free(end->proof);
+  free(end->accept);
+  buf_fini(&end->held);
   free(end);
 }
 
@@ -67,6 +76,20 @@ static bool end_all_read(const ProcEnd *end) {
   return end->finishing && end->chunk == NULL && ioctl(end->unread, FIONREAD, &left) == 0 && left == 0;
 }
 
+/* The status that the output's last bytes say, -1: they say none. */
+static int end_proved(const ProcEnd *end) { return proc_proof_status(end->proof, buf_str(&end->held), end->held.len); }
+
+/* Has the child, which has ended by itself, ended well? */
+static bool end_is_good(const ProcEnd *end) {
+  if (end->proc->err.code != ERR_NONE) return false;
+  if (end->proof == NULL || !end->at_end) return true;
+  int status = end_proved(end);
+  bool good = status == 0 && end->accept == NULL;
+  for (const int *one = end->accept; one != NULL && *one >= 0; one++)
+    good = good || *one == status;
+  return good;
+}
+
 static ProcEnd *end_new(const StageClass *cls, ProcSpec spec, EndLines lines, bool input) {
   ProcEnd *end = mem_alloc(sizeof *end);
   stage_init(&end->stage, cls, spec.name);
@@ -75,6 +98,12 @@ static ProcEnd *end_new(const StageClass *cls, ProcSpec spec, EndLines lines, bo
   end->lines = lines;
   end->input = input;
   end->fd = end->unread = -1;
+  if (!input && spec.proof != NULL) {
+    end->proof = spec.proof;
+    end->accept = spec.accept;
+    end->spec.proof = NULL;
+    end->spec.accept = NULL;
+  }
   return end;
 }
 
@@ -84,6 +113,16 @@ static void on_proc_settled(Op *op, void *arg) {
 }
 
 static void on_ready(void *arg, int events);
+
+/* What comes before the stream: little, it has to fit into the pipe. */
+static bool end_write_first(ProcEnd *end, Err *err) {
+  size_t len = end->spec.input.len;
+  bool written = len == 0 || write(end->fd, end->spec.input.data, len) == (ssize_t)len;
+  if (len > 0) explicit_bzero(end->spec.input.data, len);
+  buf_fini(&end->spec.input);
+  end->spec.has_input = false;
+  return written || err_set(err, ERR_LIMIT, "%s: input: %zu bytes do not fit before the stream", stage_name(&end->stage), len);
+}
 
 static bool end_open(Stage *stage, Loop *loop, Err *err) {
   ProcEnd *end = (ProcEnd *)stage;
@@ -98,6 +137,10 @@ static bool end_open(Stage *stage, Loop *loop, Err *err) {
     end->unread = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
     end->spec.in_fd = fds[0];
     end->spec.has_in_fd = true;
+    if (!end_write_first(end, err)) {
+      end_close_all(end);
+      return false;
+    }
   } else {
     end->spec.out_fd = fds[1];
     end->spec.has_out_fd = true;
@@ -131,6 +174,8 @@ static void end_fail(ProcEnd *end) {
   Err err = {0};
   if (end->proc->err.code != ERR_NONE)
     err_move(&err, &end->proc->err);
+  else if (end->proof != NULL)
+    proc_proof_fail(stage_name(&end->stage), end_proved(end), proc_result(end->proc), &err);
   else
     err_set(&err, ERR_PROCESS, "%s ended before it had read everything", stage_name(&end->stage));
   end_close_all(end);
@@ -141,7 +186,7 @@ static void end_fail(ProcEnd *end) {
 static void end_settle(ProcEnd *end) {
   if (end->over || !op_settled(end->proc)) return;
   if (!end->stopping && end->lines.busy != NULL && end->lines.busy(end->lines.arg)) return; /* end_lines_done */
-  bool good = end->proc->err.code == ERR_NONE;
+  bool good = end_is_good(end);
   if (!end->stopping && good && !end->input && !end->at_end) return; /* there is more to read */
   end->over = true;
   if (end->stopping) {
@@ -185,35 +230,52 @@ static void end_stop(Stage *stage, ErrCode reason) {
 
 /* ---- source ---- */
 
-static void output_pass(ProcEnd *end) {
-  Chunk *chunk = end->chunk;
+/* Of a chunk keep back what may be the proof. False: nothing is left of it to be passed on. */
+static bool output_hold(ProcEnd *end, Chunk *chunk) {
+  size_t size = proc_proof_bytes(end->proof), keep = chunk->len < size ? chunk->len : size;
+  buf_clear(&end->held);
+  buf_add(&end->held, chunk->data + chunk->len - keep, keep);
+  chunk->len -= keep;
+  return chunk->len > 0;
+}
+
+/* A new chunk begins with what was kept back. */
+static void output_begin(ProcEnd *end) {
+  end->chunk = chunk_new(0);
+  memcpy(end->chunk->data, buf_str(&end->held), end->held.len);
+  end->chunk->len = end->held.len;
+  buf_clear(&end->held);
+}
+
+/* False: there is nothing to be passed on. */
+static bool output_pass(ProcEnd *end) {
   end_drop_timer(end);
+  Chunk *chunk = end->chunk;
   end->chunk = NULL;
+  if (chunk == NULL || chunk->len == 0 || (end->proof != NULL && !output_hold(end, chunk))) {
+    chunk_unref(chunk);
+    return false;
+  }
   fdwatch_set(end->watch, 0);
   stage_filled(&end->stage, chunk);
+  return true;
 }
 
 static void on_gathered(Op *op, void *arg) {
   ProcEnd *end = arg;
   op_unref(op);
   end->timer = NULL;
-  output_pass(end);
+  output_pass(end); /* if not, what comes next is waited for */
 }
 
 static void output_ended(ProcEnd *end) {
   end->at_end = true;
   fdwatch_set(end->watch, 0);
-  if (end->chunk != NULL && end->chunk->len > 0) {
-    output_pass(end); /* it is pulled once more */
-    return;
-  }
-  chunk_unref(end->chunk);
-  end->chunk = NULL;
-  end_settle(end);
+  if (!output_pass(end)) end_settle(end); /* else it is pulled once more */
 }
 
 static void output_read(ProcEnd *end) {
-  if (end->chunk == NULL) end->chunk = chunk_new(0);
+  if (end->chunk == NULL) output_begin(end);
   Chunk *chunk = end->chunk;
   while (chunk->len < chunk->size) {
     ssize_t n = read(end->fd, chunk->data + chunk->len, chunk->size - chunk->len);
