@@ -159,6 +159,22 @@ function Kubectl:output(pod, argv, options) end
 ---@return pgsh.PipePart
 function Kubectl:input(pod, argv, options) end
 
+---@class pgsh.KubePsqlOptions
+---@field user? string
+---@field database? string
+---@field host? string
+---@field port? integer|string
+---@field container? string
+---@field env? table<string, string|number|pgsh.Secret>  # PGPASSWORD
+
+---A database in a pod by the psql there, for where no connection leads from here to it: what whole-server functions such as postgres.inventory need
+---of a psql handle. rows, row, value, each (all rows at once) take $1 parameters and are made READ ONLY; types are JSON's. execute is a change:
+---SQL as psql takes it. Errors are psql's, with sqlstate.
+---@param pod string
+---@param options? pgsh.KubePsqlOptions
+---@return table
+function Kubectl:psql(pod, options) end
+
 ---@class pgsh.KubeCopyOptions
 ---@field container? string
 ---@field timeout? number|string
@@ -186,7 +202,8 @@ function Kubectl:download(pod, there, here, options) end
 
 -- Changes of objects ---------------------------------------------------------------------------------------------------------------
 
----Set the number of replicas (a change). Refused when somebody else changed it since it was read.
+---Set the number of replicas (a change). Refused when somebody else changes it between the look and the change. `was` is of this look: what an undo
+---needs belongs into the step's keep.
 ---@param name string                # "deployment/site"
 ---@param replicas integer
 ---@return {was: integer, replicas: integer}
@@ -198,10 +215,9 @@ function Kubectl:scale(name, replicas) end
 ---@return {objects: {name: string, became: string}[]}   # became: "created", "configured", "unchanged"
 function Kubectl:apply(path, options) end
 
----Delete an object (a change). What is gone already is no error: existed is false. Does not wait until it is gone: wait_gone does. Only this one: an
----object of the same name that was made since stays.
+---Delete an object (a change). What is gone already is no error: existed is false. Does not wait until it is gone: wait_gone does.
 ---@param name string                # "pvc/data"
----@param options? {uid: string?, grace: number|string?}  # uid: only the one with it
+---@param options? {uid: string?, grace: number|string?}  # uid: refused when it is another one by now
 ---@return {existed: boolean, uid: string?}
 function Kubectl:delete(name, options) end
 

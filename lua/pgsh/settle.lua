@@ -12,7 +12,7 @@ settle.DEFAULT = "20s"
 local FIRST_S, LONGEST_S = 0.1, 4
 
 -- Errors of a look that say nothing about the change: the service could not be asked.
-local PASSING = { http = true, ssh = true, process = true }
+local PASSING = { http = true, ssh = true, process = true, kubectl = true }
 
 ---For the option `resolve` of a change. look() returns something true when the change is to be seen.
 ---@param within? number|string     # how long to look; default "20s"

@@ -36,7 +36,7 @@ typedef struct ProcSpec {
   int *accept;        /* exit statuses that are success, ended by -1; any other end is ERR_PROCESS. NULL: not judged */
   /* For a command that stands for one far away (kubectl exec) and may end well, or badly, when the line was lost. Its output has
    * to end with this text, a colon, the far command's exit status in three digits and a line break. They are taken off, and the
-   * status counts in place of its own; without them it has failed. Once they are there it is given two seconds to end. */
+   * status counts in place of its own; without them it is ERR_LOST. Once they are there it is given two seconds to end. */
   char *proof;
   /* NULL-ended, or NULL. A failure with one of these texts on its standard error did nothing. Any other that is not proved is
    * ERR_UNKNOWN when it `changes` something. */

@@ -102,7 +102,7 @@ void proc_proof_fail(const char *name, int status, const ProcResult *result, Err
   if (status >= 0)
     err_set(err, ERR_PROCESS, "%s exited with %d", name, status);
   else
-    err_set(err, ERR_PROCESS, "%s ended without word of how its command has ended: the line was lost", name);
+    err_set(err, ERR_LOST, "%s ended without word of how its command has ended: the line was lost", name);
   err->exit_code = status >= 0 ? status : result->exit_code;
   err->signal = status >= 0 ? 0 : result->signal;
   proc_last_words(result, err);

@@ -9,6 +9,7 @@ local SERVICES = {
   chef = function(module) return module.client({}), module.roles { dir = "/" } end,
   git = function(module) return module { dir = "/" } end,
   gitlab = function(module) return module.node({}) end,
+  kubectl = function(module) return module { context = "nowhere", namespace = "none" } end,
   slack = function(module) return module.to "#nowhere" end,
   statuspage = function(module) return module.page "nowhere" end,
 }

@@ -42,7 +42,7 @@ describe("a proof", function()
   it("has to be there, whole and last", function()
     for _, text in ipairs { "true", "echo one", far(0) .. "; echo more", "printf '%s:000' " .. PROOF, "printf '%s:0x0\\n' " .. PROOF,
       "printf 'other:000\\n'", far(0):gsub("5f3a", "5f3b") } do
-      assert.equal("process", failure(read, text).kind, text)
+      assert.equal("lost", failure(read, text).code, text)
       assert.equal("unknown", failure(run, text).kind, text)
     end
     assert.matches("the line was lost", failure(read, "exit 1").message)
@@ -105,7 +105,7 @@ describe("a proof", function()
 
     it("fails the pipe when the stream was cut off, or the far command failed", function()
       local cut = failure(pipe, { output "head -c 2000000 /dev/zero", pipe.text() })
-      assert.equal("process", cut.kind)
+      assert.equal("lost", cut.code)
       assert.matches("the line was lost", cut.message)
       local failed = failure(pipe, { output("echo one; echo why >&2; " .. far(4)), pipe.text() })
       assert.equal(4, failed.exit)
