@@ -49,6 +49,13 @@ function host.ordinal() end
 ---How many changes of the current scope were answered from the journal so far.
 ---@return integer
 function host.replayed() end
+---What the journal has of the change that the current scope will ask for next; nil: nothing. For a change that is only made when
+---something is not there yet: in a resumed run it may be there because of that change.
+---@return "pending"|"ok"|"failed"|"unknown"|nil
+function host.recorded() end
+---The last change of the current scope has failed for certain, and what it failed for is mended (a credential was renewed): the next
+---change takes its place, so that a resumed run finds one change there, not two. Raises ERR_USAGE when it has not failed.
+function host.again() end
 ---Forget what is recorded for every branch that begins with prefix .. "/" (the step was undone, or is to be made anew).
 ---@param prefix string             # a step's id
 function host.forget(prefix) end

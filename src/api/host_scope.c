@@ -102,6 +102,27 @@ static int l_host_replayed(lua_State *L) {
   return 1;
 }
 
+/* recorded(): what the journal has of the change that this scope will ask for next: its outcome, or nil. */
+static int l_host_recorded(lua_State *L) {
+  const Scope *scope = host_scope(L);
+  const Run *run = run_of(L);
+  const Record *record = run->mode == RUN_REAL ? door_find(run->door, scope->branch, scope->order + 1) : NULL;
+  if (record == NULL) return 0;
+  lua_pushstring(L, outcome_name(record->outcome));
+  return 1;
+}
+
+/* again(): the change that this scope asked for last has failed for certain, and what it failed for is mended: the next one takes
+ * its place. Were it numbered by itself, a resumed run would find the failed one first, let it out, and do the work twice. */
+static int l_host_again(lua_State *L) {
+  Scope *scope = host_scope(L);
+  const Record *record = scope->order > 0 ? door_find(run_of(L)->door, scope->branch, scope->order) : NULL;
+  if (record == NULL || record->outcome != OUTCOME_FAILED)
+    return luaerr_throw(L, ERR_USAGE, "again: the last change of %s has not failed", scope->branch);
+  scope->order--;
+  return 0;
+}
+
 static int l_host_forget(lua_State *L) {
   door_forget(run_of(L)->door, luaL_checkstring(L, 1));
   return 0;
@@ -145,8 +166,10 @@ static int l_host_settle(lua_State *L) {
 }
 
 void host_add_scope(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"within", l_host_within}, {"branch", l_host_branch},     {"ordinal", l_host_ordinal}, {"replayed", l_host_replayed},
-      {"forget", l_host_forget}, {"unknowns", l_host_unknowns}, {"settle", l_host_settle},   {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"within", l_host_within},   {"branch", l_host_branch},
+                                       {"ordinal", l_host_ordinal}, {"replayed", l_host_replayed},
+                                       {"forget", l_host_forget},   {"unknowns", l_host_unknowns},
+                                       {"settle", l_host_settle},   {"recorded", l_host_recorded},
+                                       {"again", l_host_again},     {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }
