@@ -7,6 +7,7 @@ local application = require "heroku.application"
 local check = require "core.check"
 local faults = require "core.faults"
 local json = require "core.json"
+local log_parts = require "partman.log_parts"
 local refusal = require "core.refusal"
 local router = require "core.router"
 local statuspage = require "statuspage"
@@ -18,11 +19,11 @@ local control = {}
 local SERVER = check.one_of { "primary", "follower" }
 local SQL = check.record({ server = SERVER, sql = check.filled, dbname = check.filled }, { "server", "sql" })
 local ACTION = check.record({
-  server = SERVER, action = check.one_of { "stop", "start", "restart", "immediate", "recovery", "promote" },
+  server = SERVER, action = check.one_of { "stop", "start", "restart", "immediate", "recovery", "promote", "pause", "resume" },
 }, { "server", "action" })
 
 -- Options that shape add-ons and attachments.
-local SHAPING = { "plan", "followers", "hand_copied_replica_url", "scheduler", "maintenance_status" }
+local SHAPING = { "plan", "followers", "hand_copied_replica_url", "scheduler", "maintenance_status", "pg_version", "api_attached" }
 
 local function body_of(request, schema)
   local decoded, why = json.decode(request.body)
@@ -48,6 +49,9 @@ end
 local function set_options(world, request)
   local given = body_of(request, check.object)
   local shape = world_of.set_options(world, given)
+  if given.fixture then world.heroku = account.new(world) end
+  local rows = given.fixture or given.log_parts or given.log_parts_left
+  if rows and world.options.fixture == "partman" then log_parts.fill(world) end
   for _, name in ipairs(SHAPING) do
     if given[name] ~= nil then
       account.build_addons(world.heroku)
@@ -77,6 +81,19 @@ local function maintenance_state(self)
   return out
 end
 
+local function database_state(self)
+  local out = {}
+  for _, addon in ipairs(self.addons) do
+    if addon.upgrade then
+      out[addon.name] = {
+        id = addon.id, version = addon.version, upgrade = addon.upgrade.status, starts = addon.upgrade.starts,
+        refused = addon.upgrade.refused, leader = addon.leader and addon.leader.name, server = addon.server_name,
+      }
+    end
+  end
+  return out
+end
+
 local function app_state(self, app)
   local formation = {}
   for name, process in pairs(app.formation) do
@@ -96,7 +113,7 @@ local function app_state(self, app)
       return { id = attachment.id, name = attachment.name, addon = attachment.addon.name }
     end),
     addons = mapped(account.addons_of(self, app), function(addon)
-      return { id = addon.id, name = addon.name, plan = view.plan_name(addon), web_url = addon.web_url }
+      return { id = addon.id, name = addon.name, plan = view.plan_name(addon), state = account.state_of(addon), web_url = addon.web_url }
     end),
   }
 end
@@ -105,6 +122,8 @@ local function state(world)
   local out = app_state(world.heroku, world.heroku.app)
   local page = statuspage.state(world.statuspage)
   out.incidents, out.components = page.incidents, page.components
+  out.apps, out.databases = {}, database_state(world.heroku)
+  for _, app in ipairs(world.heroku.apps) do out.apps[app.name] = app_state(world.heroku, app) end
   out.maintenance, out.options = maintenance_state(world.heroku), world.options
   out.faults = json.array(world.faults)
   out.servers = { primary = world.pg.primary:status() or "down", follower = world.pg.follower:status() or "down" }
@@ -141,7 +160,11 @@ local function act_on_server(world, request)
     restart = function() server:stop("fast") server:start() end,
     recovery = function() server:stop("fast") server:start_in_recovery() end,
     promote = function() server:promote() end,
+    -- A follower that lags: it takes in nothing more.
+    pause = function() server:must_sql("select pg_wal_replay_pause()", "postgres") end,
+    resume = function() server:must_sql("select pg_wal_replay_resume()", "postgres") end,
   }
+  world.pg.touched = true
   server:exclusive(actions[given.action])
   return 200, { status = server:status() or "down" }
 end

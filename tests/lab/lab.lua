@@ -6,7 +6,6 @@ package.path = (arg[0]:match("^(.*)/[^/]*$") or ".") .. "/?.lua;" .. package.pat
 local cqueues = require "cqueues"
 local signal = require "cqueues.signal"
 local socket = require "cqueues.socket"
-local account = require "heroku.account"
 local control = require "control"
 local fake_postgres = require "core.fake_postgres"
 local guardian = require "core.guardian"
@@ -57,7 +56,7 @@ end
 local function ready_line(dir, world, ports)
   local function url(port) return "http://127.0.0.1:" .. port end
   return {
-    dir = dir, control = url(ports.control), app = account.APP, page = statuspage.PAGE,
+    dir = dir, control = url(ports.control), app = world.heroku.app.name, spare_token = world.tokens[2], page = statuspage.PAGE,
     primary = server_line(world.pg, "primary"), follower = server_line(world.pg, "follower"),
     env = {
       HEROKU_HOST = url(ports.heroku), HEROKU_DATA_HOST = "127.0.0.1", HEROKU_API_KEY = world.api_key,
@@ -70,7 +69,7 @@ end
 local function start(queue, options, dir)
   local world = world_of.new {
     queue = queue, pg = options.postgres and postgres.start(dir) or fake_postgres.new(),
-    api_key = "HRKU-" .. world_of.uuid(), statuspage_key = random_hex(40),
+    api_key = "HRKU-" .. world_of.uuid(), spare_key = "HRKU-" .. world_of.uuid(), statuspage_key = random_hex(40),
   }
   control.build(world)
   local ports = start_simulators(queue, world)

@@ -2,6 +2,7 @@
 local luasocket = require "socket"
 local check = require "core.check"
 local json = require "core.json"
+local fixtures = require "heroku.fixtures"
 local refusal = require "core.refusal"
 
 local world = {}
@@ -26,6 +27,19 @@ local DEFAULTS = {
   plan = "standard-0",            -- of every heroku-postgresql add-on
   followers = 1,                  -- 0, 1, 2
   hand_copied_replica_url = false,-- READ_ONLY_REPLICA_URL is set by hand, not by an attachment
+  fixture = "crates-io",          -- or partman (partman/README.md): which apps and add-ons there are
+  api_attached = false,           -- partman: api-app has the old primary as LOGS_DATABASE
+  log_parts = 200,                -- partman: rows of log_parts whose log is aggregated
+  log_parts_left = 0,             -- partman: rows whose log is not
+  pg_version = "15.15",           -- that Heroku says of every database
+  upgrade_to = "17",              -- major version of an upgrade that names none
+  upgrade_interface = "both",     -- both, current, older: which endpoints exist
+  upgrade_catchup_ms = 20,        -- a follower that is upgraded catches up, a leader is prepared
+  upgrade_ms = 20,                -- then the server is down
+  upgrade_error = "",             -- the upgrade fails with this message, and the server is as it was
+  behind_commits = 0,             -- a follower is so far behind; its upgrade waits until that is 0
+  addon_provision_ms = 0,         -- a created add-on is in the making
+  addon_fails = false,            -- and then deprovisioned
   scheduler = true,               -- a scheduler:standard add-on exists
   rate_limit = 4500,              -- Heroku's pool of tokens
   rate_refill_per_min = 75,
@@ -41,6 +55,9 @@ local QUANTITY = check.either(check.natural, PROCESS)
 local KINDS = {
   dyno_crash = check.string, maintenance_error = check.string, plan = check.filled,
   maintenance_interface = check.one_of { "both", "current", "older" },
+  upgrade_interface = check.one_of { "both", "current", "older" }, fixture = check.one_of { "crates-io", "partman" },
+  pg_version = check.pattern("^%d+%.%d+$", "a version"), upgrade_to = check.pattern("^%d+$", "a major version"),
+  upgrade_error = check.string,
   maintenance_status = check.one_of { "none", "pending", "preparing", "ready" },
   -- Not kept as options: they shape the application once.
   config = check.map(check.filled, check.nullable(check.string)),
@@ -55,7 +72,8 @@ local OPTIONS = check.record(KINDS)
 
 function world.new(details)
   local self = {
-    api_key = details.api_key, statuspage_key = details.statuspage_key, pg = details.pg, queue = details.queue,
+    -- The second token takes the first one's place when a fault says so.
+    tokens = { details.api_key, details.spare_key }, statuspage_key = details.statuspage_key, pg = details.pg, queue = details.queue,
     generation = 0,
   }
   world.clear(self)
@@ -65,6 +83,7 @@ end
 -- Options and logs as on the first day. The simulators' own parts are rebuilt by the caller.
 function world.clear(self)
   self.generation = self.generation + 1
+  self.api_key = self.tokens[1]
   self.options, self.log, self.log_count, self.faults = {}, {}, 0, {}
   for name, value in pairs(DEFAULTS) do self.options[name] = value end
 end
@@ -75,6 +94,7 @@ function world.set_options(self, given)
   if not why and given.followers and given.followers > 2 then why = "options.followers must be 0, 1 or 2" end
   if why then refusal.raise(422, "invalid_params", why) end
   local shape = {}
+  for name, value in pairs(given.fixture and fixtures[given.fixture].options or {}) do self.options[name] = value end
   for name, value in pairs(given) do
     if DEFAULTS[name] == nil then shape[name] = value else self.options[name] = value end
   end

@@ -8,7 +8,7 @@ local faults = {}
 -- Whether the request is processed before the fault shows, unless the fault says otherwise.
 local PROCESSED = {
   status = false, reset_before = false, hang = false,
-  reset_after = true, delay = true, garbage = true, truncate = true,
+  reset_after = true, delay = true, garbage = true, truncate = true, expire_token = true,
 }
 
 local ACTIONS = {}
@@ -32,6 +32,8 @@ local function validate(list)
     end
   end
 end
+
+-- expire_token: from this request on Heroku takes another token than before (lab.env and lab.spare_token name both).
 
 -- Adds the faults of a decoded body to the world's list.
 function faults.add(world, list)

@@ -234,6 +234,8 @@ local function copy_follower(group)
   configure(group.follower)
 end
 
+function Group.wait_until(_, what, test) return wait_until(what, test) end
+
 -- Whether the follower streams from the primary right now.
 function Group:streams()
   local query = "select count(*) from pg_stat_replication where state = 'streaming'"
@@ -282,27 +284,37 @@ local function rebuild_follower(group)
   wait_until("the rebuilt follower streams", function() return group:streams() end)
 end
 
--- What SQL from a spec may have left behind in the databases.
+-- What SQL from a spec or a fixture may have left behind in the databases.
 local CLEAN = [[
   alter database %s reset all;
   alter role %s reset all;
-  drop schema public cascade;
+  alter role %s nosuperuser;
+  do $$
+  declare name text;
+  begin
+    for name in select nspname from pg_namespace where nspname not like 'pg\_%%' and nspname <> 'information_schema' loop
+      execute format('drop schema %%I cascade', name);
+    end loop;
+  end $$;
   create schema public authorization %s;
 ]]
+
+local FOLLOWS = "select case when pg_is_in_recovery() then not pg_is_wal_replay_paused() else false end"
 
 -- Both servers up, the primary writable, the follower streaming: what a fresh lab has. Costs nothing when
 -- no operation and no SQL has touched them since the last time.
 function Group:heal()
   if not self.touched then return end
   self.primary:exclusive(heal_primary)
-  self.follower:exclusive(function(server) server:start() end)
-  if not pcall(wait_until, "the follower streams", function() return self:streams() end, 3) then
-    self.follower:exclusive(function() rebuild_follower(self) end)
-  end
   if self.sql_used then
     local given = self.credentials
-    self.primary:must_sql(CLEAN:format(given.dbname, given.user, given.user))
+    self.primary:must_sql(CLEAN:format(given.dbname, given.user, given.user, given.user))
     self.sql_used = false
+  end
+  self.follower:exclusive(function(server) server:start() end)
+  local follows = self.follower:must_sql(FOLLOWS, "postgres"):match("t")
+  if not follows or not pcall(wait_until, "the follower streams", function() return self:streams() end, 3) then
+    self.follower:exclusive(function() rebuild_follower(self) end)
   end
   self.touched = false
 end

@@ -95,7 +95,7 @@ local function run(definition, request, route, captures)
 end
 
 local function apply_fault(fault, response)
-  if not fault or fault.action == "delay" then return response end
+  if not fault or fault.action == "delay" or fault.action == "expire_token" then return response end
   if fault.action == "reset_before" or fault.action == "reset_after" then return { reset = true } end
   if fault.action == "hang" then return { hang = true } end
   if fault.action == "status" then return faults.response(fault) end
@@ -121,6 +121,7 @@ function service.handler(definition)
     entry.fault = fault and fault.action
     local pause = (world.options.service_time + (fault and fault.action == "delay" and fault.ms or 0)) / 1000
     if pause > 0 then cqueues.sleep(pause) end
+    if fault and fault.action == "expire_token" then world.api_key = world.tokens[2] end
     local response
     if not fault or fault.process then
       response = run(definition, request, route, captures)

@@ -1,13 +1,12 @@
 -- What the operator's account holds: applications, add-ons, attachments. State and its rules, no HTTP.
 local application = require "heroku.application"
+local fixtures = require "heroku.fixtures"
 local refusal = require "core.refusal"
 local world_of = require "world"
 
 local account = {}
 
-account.APP = "crates-io"
 
-local ADDON_NAMES = { "postgresql-concave-10231", "postgresql-shaped-20477", "postgresql-round-30915" }
 
 -- The connection string of one of the lab's servers.
 local function url(world, server_name, credentials)
@@ -24,63 +23,47 @@ local function new_addon(service, plan, name, app)
   }
 end
 
-local function new_database(world, name, app, server_name, credentials)
+function account.new_database(world, name, app, server_name, credentials)
   local addon = new_addon("heroku-postgresql", world.options.plan, name, app)
   addon.server_name = server_name
   addon.url = function() return url(world, server_name, credentials) end
   addon.maintenance = { status = world.options.maintenance_status, starts = 0, refused = 0, history = {} }
+  addon.version = world.options.pg_version
+  addon.upgrade = { status = "none", starts = 0, refused = 0 }
   addon.window = { day_of_week = "Tuesday", time_of_day = "18:00" }
   return addon
 end
 
-function account.new_scheduler(app)
+-- provision_ms: how long it is in the making; then it is there, or not at all (fails).
+function account.new_scheduler(app, provision_ms, fails)
   local addon = new_addon("scheduler", "standard", ("scheduler-curved-%05d"):format(math.random(10000, 99999)), app)
+  addon.ready_at = addon.created_at + (provision_ms or 0) / 1000
+  addon.state = fails and "deprovisioned" or "provisioned"
   addon.web_url = ("https://addons-sso.heroku.com/apps/%s/addons/%s"):format(app.id, addon.id)
   return addon
 end
 
-local function add_attachment(self, name, addon, app)
+function account.add_attachment(self, name, addon, app)
   local now = world_of.now()
   local attachment = { id = world_of.uuid(), name = name, addon = addon, app = app, created_at = now, updated_at = now }
   self.attachments[#self.attachments + 1] = attachment
   return attachment
 end
 
--- Add-ons and attachments as the options want them; called again when such an option changes.
+-- Add-ons and attachments as the fixture and the options want them; called again when such an option changes.
 function account.build_addons(self)
-  local world, app = self.world, self.app
-  local options = world.options
   self.addons, self.attachments = {}, {}
-  app.config.READ_ONLY_REPLICA_URL = nil
-  local primary = new_database(world, ADDON_NAMES[1], app, "primary", world.pg.credentials)
-  self.addons[1] = primary
-  add_attachment(self, "DATABASE", primary, app)
-  add_attachment(self, "HEROKU_POSTGRESQL_COPPER", primary, app)
-  local secrets = { world.pg.credentials, world.pg.second }
-  for number = 1, options.followers do
-    local follower = new_database(world, ADDON_NAMES[number + 1], app, "follower", secrets[number])
-    follower.leader = primary
-    self.addons[#self.addons + 1] = follower
-    add_attachment(self, number == 1 and "HEROKU_POSTGRESQL_IVORY" or "HEROKU_POSTGRESQL_ROSE", follower, app)
-    if number == 1 and options.hand_copied_replica_url then
-      app.config.READ_ONLY_REPLICA_URL = follower.url()
-    elseif number == 1 then
-      add_attachment(self, "READ_ONLY_REPLICA", follower, app)
-    end
-  end
-  if options.scheduler then
-    local scheduler = account.new_scheduler(app)
-    self.addons[#self.addons + 1] = scheduler
-    add_attachment(self, "SCHEDULER", scheduler, app)
-  end
+  fixtures[self.world.options.fixture].build(self, account)
 end
 
 function account.new(world)
   local self = {
     world = world, id = world_of.uuid(), apps = {}, tokens = world.options.rate_limit, filled_at = world_of.now(),
   }
-  self.app = application.new(world, account.APP)
-  self.apps[1] = self.app
+  for i, shape in ipairs(fixtures[world.options.fixture].apps) do
+    self.apps[i] = application.new(world, shape.name, shape.formation)
+  end
+  self.app = self.apps[1]
   account.build_addons(self)
   return self
 end
@@ -90,6 +73,11 @@ function account.find_app(self, key)
     if app.name == key or app.id == key then return app end
   end
   refusal.raise(404, "not_found", "Couldn't find that app.", { resource = "app" })
+end
+
+-- As a reader sees it now.
+function account.state_of(addon)
+  return addon.ready_at and world_of.now() < addon.ready_at and "provisioning" or addon.state
 end
 
 -- By name or id; nil when there is none.
@@ -166,13 +154,23 @@ function account.resolve_attachments(self, app, key)
   return out
 end
 
+-- The billing app keeps an attachment to what it pays for. `instead`: the add-on that takes the attachment's name over.
+function account.refuse_last(self, attachment, instead)
+  local addon, app = attachment.addon, attachment.app
+  if addon == instead or addon.app ~= app then return end
+  for _, other in ipairs(self.attachments) do
+    if other ~= attachment and other.addon == addon and other.app == app then return end
+  end
+  refusal.raise(422, "invalid_params", "Cannot destroy last attachment to billing app for resource " .. addon.name)
+end
+
 -- Attaches, replacing an attachment of that name; one release does both.
 function account.attach(self, addon, app, name)
   local previous = account.attachment_named(self, app, name)
   for i, attachment in ipairs(self.attachments) do
     if attachment == previous then table.remove(self.attachments, i) break end
   end
-  local attachment = add_attachment(self, name, addon, app)
+  local attachment = account.add_attachment(self, name, addon, app)
   application.release(app, ("Attach %s (@ref:%s)"):format(name, addon.name))
   return attachment
 end

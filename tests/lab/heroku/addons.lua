@@ -63,6 +63,7 @@ local function attach(self, request)
   if current and current.addon == addon then
     refusal.raise(422, "invalid_params", ("%s is attached as %s already."):format(addon.name, name))
   end
+  if current then account.refuse_last(self, current, addon) end
   return 201, view.attachment(account.attach(self, addon, app, name), gate.inclusion(request))
 end
 
@@ -78,7 +79,7 @@ local function create_addon(self, app, request)
       refusal.raise(422, "invalid_params", "The scheduler add-on is already installed on " .. app.name .. ".")
     end
   end
-  local addon = account.new_scheduler(app)
+  local addon = account.new_scheduler(app, self.world.options.addon_provision_ms, self.world.options.addon_fails)
   if body.name then
     if account.look_up_addon(self, body.name) then refusal.raise(422, "invalid_params", "Name is already taken") end
     addon.name = body.name
@@ -172,6 +173,7 @@ end
 local function detach(self, request, id)
   gate.body(request, nil)
   local attachment = find_attachment(self, id)
+  account.refuse_last(self, attachment)
   account.detach(self, attachment)
   return 200, view.attachment(attachment, gate.inclusion(request))
 end

@@ -8,9 +8,6 @@ local application = {}
 local COMMANDS = {
   web = "./script/start-web.sh", background_worker = "./target/release/background-worker", release = "./script/release",
 }
-local DEFAULT_FORMATION = {
-  web = { quantity = 2, size = "Standard-2X" }, background_worker = { quantity = 1, size = "Standard-1X" },
-}
 local DEFAULT_CONFIG = { RUST_LOG = "info", WEB_CONCURRENCY = "2", HEROKU_APP_STAGE = "production" }
 local EMAIL = "operator@example.com"
 
@@ -22,7 +19,8 @@ local function process_type(name, quantity, size)
   }
 end
 
-function application.new(world, name)
+-- formation: process type → { quantity, size }.
+function application.new(world, name, formation)
   local app = {
     world = world, id = world_of.uuid(), name = name, maintenance = false, created_at = world_of.now(), config = {},
     formation = {}, dynos = {}, releases = {},
@@ -31,7 +29,7 @@ function application.new(world, name)
   for version = 1, 40 do
     app.releases[version] = application.make_release(version, version == 1 and "Initial release" or "Deploy 1a2b3c4d")
   end
-  for process, given in pairs(DEFAULT_FORMATION) do
+  for process, given in pairs(formation) do
     app.formation[process] = process_type(process, given.quantity, given.size)
     application.settle_dynos(app, process)
   end

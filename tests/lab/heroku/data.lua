@@ -5,6 +5,7 @@ local gate = require "heroku.gate"
 local json = require "core.json"
 local maintenance = require "heroku.maintenance"
 local refusal = require "core.refusal"
+local upgrade = require "heroku.upgrade"
 local world_of = require "world"
 
 local stamp = world_of.timestamp
@@ -18,6 +19,8 @@ local OLD_WINDOW = check.record({
   description = check.pattern("^%a+ %d%d?:[03]0$", "a day and a time like Sunday 06:00"),
 }, { "description" })
 local WEEKS = check.either(check.natural, check.pattern("^%d+$", "a number of weeks"))
+local UPGRADE = check.record { version = check.pattern("^%d+$", "a major version") }
+local NOTHING = check.record {}
 local SCHEDULE = check.record { delay_weeks = WEEKS }
 
 local function find_database(world, id)
@@ -43,7 +46,11 @@ end
 
 local function is_available(world, addon)
   local server = world.pg[addon.server_name]
-  return not maintenance.is_running(addon) and server:is_up()
+  return not maintenance.is_running(addon) and not addon.unfollowing and server:is_up()
+end
+
+local function is_waiting(addon)
+  return maintenance.is_running(addon) or upgrade.is_running(addon) or addon.unfollowing or false
 end
 
 -- The followers of an add-on.
@@ -71,14 +78,14 @@ local function info_lines(world, addon)
   line("Status", is_available(world, addon) and "Available" or "Unavailable")
   line("Data Size", "10.4 MB / 64 GB")
   line("Tables", "0")
-  line("PG Version", "15.15")
+  line("PG Version", addon.version)
   line("Connections", "2/120")
   line("Connection Pooling", "Available")
   line("Credentials", "1")
   line("Fork/Follow", "Available")
   if addon.leader then
     out[#out + 1] = { name = "Following", values = json.array { addon.leader.url() }, resolve_db_name = true }
-    line("Behind By", "0 commits")
+    line("Behind By", ("%d commits"):format(world.options.behind_commits))
   end
   local followers = followers_of(world, addon)
   if #followers > 0 then line("Followers", table.unpack(followers)) end
@@ -100,11 +107,11 @@ end
 local function database_view(world, addon)
   local available = is_available(world, addon)
   return {
-    addon_id = addon.id, name = addon.name, plan = { name = addon.plan }, postgres_version = "15.15",
+    addon_id = addon.id, name = addon.name, plan = { name = addon.plan }, postgres_version = addon.version,
     resource_url = addon.url(), info = info_lines(world, addon),
     following = addon.leader and bare_url(addon.leader) or json.null,
     leader = addon.leader and addon.leader.name or json.null,
-    forked_from = json.null, ["waiting?"] = maintenance.is_running(addon), ["hot_standby?"] = false,
+    forked_from = json.null, ["waiting?"] = is_waiting(addon), ["hot_standby?"] = false,
     ["standalone?"] = addon.leader == nil, is_in_recovery = addon.leader ~= nil, num_bytes = 10905190, num_tables = 0,
     num_connections = available and 2 or 0, num_connections_waiting = 0, port = world.pg[addon.server_name].port,
     current_transaction = "1000", target_transaction = json.null, status_updated_at = stamp(world_of.now()),
@@ -114,6 +121,8 @@ end
 
 local function wait_status(addon)
   local record = addon.maintenance
+  if addon.unfollowing then return { message = "unfollowing", ["waiting?"] = true } end
+  if upgrade.is_running(addon) then return { message = "upgrading", ["waiting?"] = true } end
   if maintenance.is_running(addon) then return { message = "maintenance in progress", ["waiting?"] = true } end
   if record.failure and maintenance.visible(addon) == "completed" then
     return { message = record.failure, ["waiting?"] = false, ["error?"] = true }
@@ -196,13 +205,13 @@ local function reschedule(addon, body)
   return schedule_reply(addon)
 end
 
--- Wraps a handler of one generation, which the options may have taken away.
-local function generation(world, name, handler)
+-- Wraps a handler of one generation, which the options may have taken away; `option` names the one that says so.
+local function generation(world, name, handler, option)
   return function(request, captures)
-    local present = world.options.maintenance_interface
+    local present = world.options[option or "maintenance_interface"]
     if present ~= "both" and present ~= name then
       local status = world.options.missing_status
-      refusal.raise(status, status == 410 and "gone" or "not_found", "This maintenance interface is not available.")
+      refusal.raise(status, status == 410 and "gone" or "not_found", "This interface is not available.")
     end
     return handler(request, captures)
   end
@@ -285,16 +294,36 @@ local function database_routes(world)
     { "GET", "/client/v11/databases/:id/wait_status", on_database(world, wait_status) },
     { "PUT", "/client/v11/databases/:id/unfollow", on_database(world, function(addon, request)
       gate.body(request, nil)
-      if not addon.leader then refusal.raise(422, "unprocessable_entity", "This database is not following another.") end
-      addon.leader = nil
+      if not addon.leader or addon.unfollowing then
+        refusal.raise(422, "unprocessable_entity", "This database is not following another.")
+      end
+      upgrade.unfollow(world, addon)
       return { message = addon.name .. " no longer follows" }
     end) },
   }
 end
 
+local function upgrade_routes(world)
+  local function route(method, path, interface, handler)
+    local full = "/client/v11/databases/:id/upgrade" .. path
+    return { method, full, generation(world, interface, on_database(world, handler), "upgrade_interface") }
+  end
+  local function change(path, interface, act, schema)
+    return route("POST", path, interface, function(addon, request) return act(world, addon, gate.body(request, schema or UPGRADE)) end)
+  end
+  return {
+    change("", "older", upgrade.run_older),
+    change("/run", "current", upgrade.run),
+    change("/prepare", "current", upgrade.prepare),
+    change("/dry_run", "current", upgrade.dry_run),
+    change("/cancel", "current", upgrade.cancel, NOTHING),
+    route("GET", "/wait_status", "current", upgrade.wait_status),
+  }
+end
+
 local function routes(world)
   local out = {}
-  for _, list in ipairs { database_routes(world), older_routes(world), current_routes(world) } do
+  for _, list in ipairs { database_routes(world), older_routes(world), current_routes(world), upgrade_routes(world) } do
     for _, route in ipairs(list) do out[#out + 1] = route end
   end
   return out

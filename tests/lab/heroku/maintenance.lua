@@ -80,6 +80,7 @@ end
 function maintenance.start(world, addon)
   local record = addon.maintenance
   if record.status == "running" then refuse(addon, "Maintenance is already in progress.") end
+  if addon.upgrade.status == "running" then refuse(addon, "An upgrade of this database is in progress.") end
   if not RUNNABLE[record.status] then refuse(addon, "There is no pending maintenance for this database.") end
   record.shown_before, record.status = record.status, "running"
   record.starts = record.starts + 1

@@ -78,7 +78,8 @@ function view.addon(self, addon, expanded)
     plan.state = "ga"
   end
   return {
-    id = addon.id, name = addon.name, app = view.app_reference(addon.app), plan = plan, state = addon.state,
+    id = addon.id, name = addon.name, app = view.app_reference(addon.app), plan = plan,
+    state = account.state_of(addon),
     addon_service = { id = addon.plan_id, name = addon.service }, config_vars = vars_of_addon(self, addon),
     actions = json.array(), billed_price = json.null,
     billing_entity = { id = addon.app.id, name = addon.app.name, type = "app" },

@@ -120,7 +120,8 @@ local function scaled(update)
   return ("%s=%d%s"):format(update.type, update.quantity, update.size and ":" .. update.size or "")
 end
 
--- One change in a few words: "scale background_worker=0", "config A=1 B-", "run current", "incident in_progress".
+-- One change in a few words: "scale background_worker=0", "config A=1 B-", "run current", "upgrade run 15", "attach app addon NAME",
+-- "incident in_progress".
 local function words_of_change(entry)
   local body = entry.body ~= json.null and entry.body or {}
   if entry.path:find "/formation" then
@@ -131,6 +132,14 @@ local function words_of_change(entry)
     return "run current"
   elseif entry.path:find "/client/v11/databases/.*/maintenance$" then
     return "run older"
+  elseif entry.path:find "/upgrade" then
+    return "upgrade " .. (entry.path:match "/upgrade/(.*)" or "older") .. (body.version and " " .. body.version or "")
+  elseif entry.path == "/addon-attachments" then
+    return ("attach %s %s %s"):format(body.app.name, body.addon.name, body.name or "-")
+  elseif entry.method == "DELETE" and entry.path:find "^/addon%-attachments/" then
+    return "detach"
+  elseif entry.path:find "/addons$" then
+    return "create " .. body.plan.name
   elseif body.incident then
     return (entry.method == "POST" and "incident " or "update ") .. tostring(body.incident.status)
   end
