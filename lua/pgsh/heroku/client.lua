@@ -1,6 +1,7 @@
 -- Requests to Heroku's two interfaces: the Platform API and the Data API. Headers, paging, warnings and the errors
 -- every call may meet are handled here; the other modules only know paths.
 local address = require "pgsh.heroku.address"
+local credential = require "pgsh.heroku.credential"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
 local plain = require "pgsh.plain"
@@ -39,37 +40,33 @@ local function new_client(name)
   return self
 end
 
--- The two handles, made at the first request: a checklist needs no credential.
+-- The two handles, made at the first request (a checklist needs no credential) and again with a new credential.
 local function connect(self)
-  if self.handles then return self.handles end
-  local found = address.find()
-  local token, from = address.authorization(found.netrc)
+  self.found = self.found or address.find()
+  local credit = credential.get(self.found.netrc)
+  if self.handles and self.handles.credit == credit then return self.handles end
   local function open(base)
     return http(base, {
-      kind = "heroku", name = self.name, detail = found.redirected, auth = token, netrc = false,
+      kind = "heroku", name = self.name, detail = self.found.redirected, auth = credit.header, netrc = false,
       headers = { Accept = V3, ["User-Agent"] = "pgsh/" .. host.version },
     })
   end
-  self.credential = from
-  self.handles = { platform = open(found.platform), data = open(found.data) }
+  self.handles = { platform = open(self.found.platform), data = open(self.found.data), credit = credit }
   return self.handles
 end
 
 -- Raises what makes any request impossible (address, credential), before the first one is needed.
 function Client:check()
-  connect(self)
-  return self.credential
+  return connect(self).credit.from
 end
 
 -- A second look at an error of the service: what it means and what helps.
-local function explain(self, failure)
+local function explain(self, failure, credit)
   if type(failure) ~= "table" or failure.kind ~= "http" then return failure end
   local text = tostring(failure.message or "") .. "\n" .. tostring(failure.detail or "")
   if failure.status == 401 then
-    -- The token may be renewed while the operator looks at this: the next request reads it again.
-    self.handles = nil
     return host.error("http", {
-      message = ("Heroku does not accept the credential from %s"):format(self.credential), status = 401,
+      message = ("Heroku does not accept the credential from %s"):format(credit.from), status = 401,
       target = "heroku " .. self.name, hint = "run `heroku login` or renew HEROKU_API_KEY, then retry",
     })
   elseif failure.status == 403 and text:find("two_factor", 1, true) then
@@ -82,11 +79,25 @@ local function explain(self, failure)
   return failure
 end
 
--- pcall, and errors pass through explain.
-local function guarded(self, f, ...)
-  local result = table.pack(pcall(f, ...))
-  if not result[1] then error(explain(self, result[2]), 0) end
-  return table.unpack(result, 2, result.n)
+local function is_refused(failure)
+  return type(failure) == "table" and failure.kind == "http" and failure.status == 401
+end
+
+-- call(handles); errors pass through explain. A credential that Heroku no longer takes is renewed, and the call made again: what was
+-- refused for it was not done. A change takes the place of the refused one then.
+local function guarded(self, is_change, call)
+  while true do
+    local handles = connect(self)
+    local result = table.pack(pcall(call, handles))
+    if result[1] then
+      credential.accepted(handles.credit)
+      return table.unpack(result, 2, result.n)
+    end
+    if not is_refused(result[2]) or not credential.renew(self.found.netrc, handles.credit) then
+      error(explain(self, result[2], handles.credit), 0)
+    end
+    if is_change then host.again() end
+  end
 end
 
 local function warn(self, headers)
@@ -105,8 +116,10 @@ local function headers_of(options)
   return headers
 end
 
-local function fetch(self, handle, path, options)
-  local value, response = guarded(self, handle.get_json, handle, path, { headers = headers_of(options) })
+local function fetch(self, path, options)
+  local value, response = guarded(self, false, function(handles)
+    return handles[options.data and "data" or "platform"]:get_json(path, { headers = headers_of(options) })
+  end)
   warn(self, response.headers)
   return plain.value(value), response.headers["next-range"]
 end
@@ -114,8 +127,7 @@ end
 -- options: sdk, inclusion, expansion, range, partial (one page is enough), data (the Data API).
 function Client:get(path, options)
   options = options or {}
-  local handle = connect(self)[options.data and "data" or "platform"]
-  local value, following = fetch(self, handle, path, options)
+  local value, following = fetch(self, path, options)
   local pages = 1
   while following and not options.partial and type(value) == "table" do
     pages = pages + 1
@@ -124,7 +136,7 @@ function Client:get(path, options)
     end
     local more = setmetatable({ range = following }, { __index = options })
     local items
-    items, following = fetch(self, handle, path, more)
+    items, following = fetch(self, path, more)
     table.move(items, 1, #items, #value + 1, value)
   end
   return value
@@ -136,14 +148,16 @@ function Client:get_data(path, options)
   return self:get(path, options)
 end
 
--- A change. options: what, json, resolve, idempotent, data. Its result is journaled, and nothing of the reply is in it:
+-- A change. options: what, json, resolve, idempotent, expect, data. Its result is journaled, and nothing of the reply is in it:
 -- the replies of Heroku hold config vars.
 function Client:change(method, path, options)
-  local handle = connect(self)[options.data and "data" or "platform"]
-  return guarded(self, handle[method], handle, path, {
-    json = options.json, what = options.what, resolve = options.resolve, idempotent = options.idempotent,
-    headers = headers_of(options),
-  })
+  return guarded(self, true, function(handles)
+    local handle = handles[options.data and "data" or "platform"]
+    return handle[method](handle, path, {
+      json = options.json, what = options.what, resolve = options.resolve, idempotent = options.idempotent, expect = options.expect,
+      headers = headers_of(options),
+    })
+  end)
 end
 
 -- Did the call fail in a way that says nothing about what was asked: the service is busy, restarts, or cannot be
