@@ -1,8 +1,8 @@
 -- An app: formation, dynos, config vars, releases, and the databases attached to it.
+local attachments = require "pgsh.heroku.attachments"
 local client = require "pgsh.heroku.client"
 local data = require "pgsh.heroku.data"
 local fail = require "pgsh.heroku.fail"
-local host = require "pgsh.host"
 local json = require "pgsh.json"
 local releases = require "pgsh.heroku.releases"
 local secret = require "pgsh.secret"
@@ -13,9 +13,6 @@ local wait = require "pgsh.wait"
 local App = {}
 App.__index = App
 App.__name = "heroku.app"
-
--- How long a release may take to show after the change of config vars that made it.
-local RELEASE_LIMIT_MS = 10000
 
 -- What a script writes as `unset`.
 local UNSET = json.null
@@ -42,15 +39,18 @@ function App:info()
   return self.requests:get(client.path("/apps/%s", self.name))
 end
 
--- Every process type → { quantity, size }; with a type, that one. An unknown type is an error that names those there
--- are.
+-- Every process type → { quantity, size }; with a type, that one; with a list of types, those. An unknown type is an error that names
+-- those there are.
 function App:formation(process)
   local list = self.requests:get(client.path("/apps/%s/formation", self.name))
-  local out = {}
-  for _, item in ipairs(list) do out[item.type] = { quantity = item.quantity, size = item.size } end
-  if process == nil then return out end
-  if out[process] then return out[process] end
-  usage("%s has no process type %s; it has %s", self.name, process, table.concat(sorted_keys(out), ", "))
+  local all, out = {}, {}
+  for _, item in ipairs(list) do all[item.type] = { quantity = item.quantity, size = item.size } end
+  if process == nil then return all end
+  for _, name in ipairs(type(process) == "table" and process or { process }) do
+    out[name] = all[name]
+    if not all[name] then usage("%s has no process type %s; it has %s", self.name, name, table.concat(sorted_keys(all), ", ")) end
+  end
+  return type(process) == "table" and out or out[process]
 end
 
 -- What the operator gave for one type, as { quantity, size }.
@@ -110,18 +110,25 @@ function App:scale_unknown(processes)
   })
 end
 
--- The dynos (of a process type): name, type, state, size, release.version.
-function App:dynos(process)
-  local list = self.requests:get(client.path("/apps/%s/dynos", self.name))
-  if not process then return list end
+-- A process type, a list of them, or nothing (all) as a set.
+local function set_of(processes)
+  if processes == nil then return nil end
   local out = {}
+  for _, name in ipairs(type(processes) == "table" and processes or { processes }) do out[name] = true end
+  return out
+end
+
+-- The dynos (of a process type, or of several): name, type, state, size, release.version.
+function App:dynos(process)
+  local list, wanted, out = self.requests:get(client.path("/apps/%s/dynos", self.name)), set_of(process), {}
+  if not wanted then return list end
   for _, dyno in ipairs(list) do
-    if dyno.type == process then out[#out + 1] = dyno end
+    if wanted[dyno.type] then out[#out + 1] = dyno end
   end
   return out
 end
 
--- How many dynos of a type still run or are about to: everything listed but the crashed ones.
+-- How many dynos of a type (or of several) still run or are about to: everything listed but the crashed ones.
 function App:dynos_up(process)
   local count = 0
   for _, dyno in ipairs(self:dynos(process)) do
@@ -130,21 +137,30 @@ function App:dynos_up(process)
   return count
 end
 
-local function scaled_look(self, process)
-  local wanted, up = self:formation(process), 0
-  local dynos = self:dynos(process)
-  for _, dyno in ipairs(dynos) do
-    if dyno.state == "up" or dyno.state == "idle" then up = up + 1 end
+local function scaled_look(self, names)
+  local wanted, dynos, late = self:formation(names), self:dynos(names), {}
+  for _, name in ipairs(names) do
+    local up, listed, quantity = 0, 0, wanted[name].quantity
+    for _, dyno in ipairs(dynos) do
+      if dyno.type == name then
+        listed = listed + 1
+        if dyno.state == "up" or dyno.state == "idle" then up = up + 1 end
+      end
+    end
+    if up ~= quantity or listed ~= quantity then
+      local of = #names > 1 and name .. " " or ""
+      late[#late + 1] = ("%s%d of %d up%s"):format(of, up, quantity, listed ~= up and (", %d listed"):format(listed) or "")
+    end
   end
-  if up == wanted.quantity and #dynos == wanted.quantity then return true end
-  return false, ("%d of %d up%s"):format(up, wanted.quantity, #dynos ~= up and (", %d listed"):format(#dynos) or "")
+  if #late == 0 then return true end
+  return false, table.concat(late, "; ")
 end
 
--- Wait until as many dynos of a type are up as its formation says, and no other is listed. options: timeout ("5m").
+-- Wait until as many dynos of a type (or of each in a list) are up as its formation says, and no other is listed. options: timeout ("5m").
 function App:wait_for_dynos(process, options)
-  wait.upto((options or {}).timeout or "5m", ("the dynos of %s follow the formation"):format(process), function()
-    return client.survive(scaled_look, self, process)
-  end)
+  local names = type(process) == "table" and process or { process }
+  local what = ("the dynos of %s follow the formation"):format(table.concat(names, ", "))
+  wait.upto((options or {}).timeout or "5m", what, function() return client.survive(scaled_look, self, names) end)
 end
 
 local SMELLS = { "KEY", "SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "AUTH", "DSN" }
@@ -204,27 +220,6 @@ local function is_configured(vars, changes)
   return true
 end
 
--- The release that a change of config vars made: the first look at the list may come too early. Without a change of
--- values Heroku need not make one; then the newest counts.
-local function note_release(self, before, expected)
-  local began = host.mono()
-  while true do
-    local latest = releases.latest(self)
-    local version = latest and latest.version
-    if version and version > before or not expected then
-      self.expected_release = version
-      return version
-    end
-    local waited = host.mono() - began
-    if waited > RELEASE_LIMIT_MS then
-      host.emit("log", { level = "warn", text = ("%s shows no release newer than v%d"):format(self.name, before) })
-      self.expected_release = nil
-      return nil
-    end
-    host.sleep(0.2)
-  end
-end
-
 local function change_config(self, changes)
   local body = config_body(changes)
   local latest = releases.latest(self)
@@ -236,7 +231,7 @@ local function change_config(self, changes)
       return (settle.look(self.settle, function() return is_configured(read_config(self), changes) end))
     end,
   })
-  if not unknown.is(result) then result.release = note_release(self, before, expected) end
+  if not unknown.is(result) then result.release = releases.note(self, before, expected) end
   return result
 end
 
@@ -280,6 +275,23 @@ function App:addons()
   return out
 end
 
+-- What is attached to the app: id, name, addon, addon_id, billed_to, namespace; with a name, that one, or nil.
+function App:attachments() return attachments.list(self) end
+function App:attachment(name) return attachments.find(self, name) end
+
+function App:attach(addon, options) return attachments.attach(self, addon, options) end
+function App:detach(name, options) return attachments.detach(self, name, options) end
+function App:create_addon(plan, options) return attachments.create(self, plan, options) end
+
+-- Give a name (DATABASE unless `as` says otherwise) to a database: what `heroku pg:promote` does. before: of promote_before, for `keep`.
+function App:promote(db, options)
+  return attachments.promote(self, type(db) == "string" and self:database(db) or db, options)
+end
+
+function App:promote_before(name)
+  return attachments.before(self, name or "DATABASE")
+end
+
 -- Every Postgres add-on attached to the app, as `heroku pg:info` lists them.
 function App:databases()
   return data.list(self)
@@ -321,6 +333,11 @@ function App:database(name)
   if other then return App.open(other):database(rest) end
   self.database_handles[name] = self.database_handles[name] or data.open(self, name)
   return self.database_handles[name]
+end
+
+-- A name may mean another database from now on: its address is asked for again.
+function App:forget_databases()
+  for _, db in pairs(self.database_handles) do db:forget() end
 end
 
 -- One handle an app: a database named through another app shares it. options: settle ("20s": how long Heroku is asked for a

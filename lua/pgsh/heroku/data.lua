@@ -9,6 +9,8 @@ local host = require "pgsh.host"
 local maintenance = require "pgsh.heroku.maintenance"
 local psql = require "pgsh.psql"
 local resolve = require "pgsh.heroku.resolve"
+local secret = require "pgsh.secret"
+local upgrade = require "pgsh.heroku.upgrade"
 
 local data = {}
 
@@ -51,7 +53,8 @@ local function addon_of(attachment, copied)
 end
 
 -- The add-on behind the name: id, name, plan, attachment; copied: the config var, when it is a copy of the add-on's URL
--- set by hand. Asked once: which add-on it is does not change under a maintenance.
+-- set by hand. Asked once, and again after the app's attachments were changed here: which add-on it is does not change under a
+-- maintenance.
 function Database:addon()
   if not self.found then
     local attachment, copied = must_locate(self)
@@ -88,6 +91,17 @@ local function bind_url(self)
   local url = self.app:config()[self.found.copied]
   if url then return with_tls(url) end
   return late_url(self)
+end
+
+-- The name may mean another database now.
+function Database:forget()
+  self.found, self.older_interface, self.older_upgrade = nil, nil, nil
+  self.stale = true
+end
+
+-- The connection URL as it is now, a secret: for a tool that wants one in its environment or on its standard input.
+function Database:url()
+  return secret(bind_url(self))
 end
 
 local function info_values(reply)
@@ -134,6 +148,25 @@ function Database:follower_of()
   return info.leader or info.following
 end
 
+-- How far behind its leader it is: a number of commits, and what Heroku says; nil for what follows nobody.
+function Database:behind()
+  local info = self:info()
+  local text = info.following and info.info["Behind By"] or nil
+  return text and math.tointeger(tonumber((text:gsub(",", ""):match("^%d+")))) or nil, text
+end
+
+function Database:wait_status() return upgrade.wait_status(self) end
+function Database:wait_available(options) return upgrade.wait_available(self, options) end
+function Database:unfollow() return upgrade.unfollow(self) end
+
+-- The state before an upgrade, for keep: run_upgrade and wait_upgrade compare with it.
+function Database:upgrade_before() return upgrade.state(self) end
+function Database:upgrade_problems(options) return upgrade.problems(self, options) end
+function Database:run_upgrade(options) return upgrade.run(self, options) end
+function Database:prepare_upgrade(options) return upgrade.prepare(self, options) end
+function Database:cancel_upgrade(options) return upgrade.cancel(self, options) end
+function Database:wait_upgrade(options) return upgrade.wait(self, options) end
+
 function Database:maintenance()
   return maintenance.state(self)
 end
@@ -172,6 +205,10 @@ end
 
 for _, verb in ipairs { "value", "row", "rows", "each", "execute" } do
   Database[verb] = function(self, ...)
+    if self.stale then
+      self.sql:rebind()
+      self.stale = nil
+    end
     local result = table.pack(pcall(self.sql[verb], self.sql, ...))
     if result[1] then return table.unpack(result, 2, result.n) end
     forget_address(self, result[2])

@@ -8,11 +8,35 @@ local wait = require "pgsh.wait"
 
 local releases = {}
 
+-- How long a release may take to show after the change that made it.
+local RELEASE_LIMIT_MS = 10000
+
 -- The newest release: version, status, description. nil when there is none.
 function releases.latest(app)
   local list = app.requests:get(client.path("/apps/%s/releases", app.name),
     { range = "version ..; max=1, order=desc", partial = true })
   return list[1]
+end
+
+-- The release that a change made: the first look at the list may come too early. Without a change of values Heroku need not make one
+-- (`expected` false); then the newest counts. What app:wait_for_release waits for.
+function releases.note(app, before, expected)
+  local began = host.mono()
+  while true do
+    local latest = releases.latest(app)
+    local version = latest and latest.version
+    if version and version > before or not expected then
+      app.expected_release = version
+      return version
+    end
+    local waited = host.mono() - began
+    if waited > RELEASE_LIMIT_MS then
+      host.emit("log", { level = "warn", text = ("%s shows no release newer than v%d"):format(app.name, before) })
+      app.expected_release = nil
+      return nil
+    end
+    host.sleep(0.2)
+  end
 end
 
 -- Dynos that a release does not restart are no process of the formation: one-off runs, the Scheduler's, the release
