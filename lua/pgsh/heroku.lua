@@ -1,7 +1,7 @@
 -- heroku: apps, their processes, config vars and databases, over Heroku's HTTP interfaces. No CLI is needed; the
 -- credential is the one it uses (HEROKU_API_KEY, else ~/.netrc).
-local App = require "pgsh.heroku.app"
+local app = require "pgsh.heroku.app"
 
 return {
-  app = App.open,
+  app = app.open,
 }

@@ -10,6 +10,7 @@ local SERVICES = {
   git = function(module) return module { dir = "/" } end,
   gitlab = function(module) return module.node({}) end,
   kubectl = function(module) return module { context = "nowhere", namespace = "none" } end,
+  heroku = function(module) return module.app "nowhere", module.app("nowhere"):database "DATABASE" end,
   slack = function(module) return module.to "#nowhere" end,
   statuspage = function(module) return module.page "nowhere" end,
 }

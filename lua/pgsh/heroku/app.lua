@@ -81,10 +81,21 @@ function App:is_scaled(processes)
   return is_scaled(self:formation(), wanted)
 end
 
+-- In a plan a quantity may not be known yet: only shown.
+local function scale_unknown(self, processes)
+  local words = {}
+  for _, name in ipairs(sorted_keys(processes)) do
+    words[#words + 1] = ("%s=%s"):format(name, tostring(processes[name]))
+  end
+  return self.requests:change("patch", client.path("/apps/%s/formation", self.name), {
+    json = processes, what = "PATCH /formation " .. table.concat(words, " "),
+  })
+end
+
 -- Change quantities and sizes in one request: scale { background_worker = 0 }, scale { web = { quantity = 2, size =
 -- "Standard-2X" } }.
 function App:scale(processes)
-  if unknown.within(processes) then return self:scale_unknown(processes) end
+  if unknown.within(processes) then return scale_unknown(self, processes) end
   local updates, wanted, words = {}, {}, {}
   for _, name in ipairs(sorted_keys(processes)) do
     local value = wanted_process(name, processes[name])
@@ -96,17 +107,6 @@ function App:scale(processes)
   return self.requests:change("patch", client.path("/apps/%s/formation", self.name), {
     json = { updates = updates }, what = "PATCH /formation " .. table.concat(words, " "), idempotent = true,
     resolve = function() return (settle.look(self.settle, function() return is_scaled(self:formation(), wanted) end)) end,
-  })
-end
-
--- In a plan a quantity may not be known yet: only shown.
-function App:scale_unknown(processes)
-  local words = {}
-  for _, name in ipairs(sorted_keys(processes)) do
-    words[#words + 1] = ("%s=%s"):format(name, tostring(processes[name]))
-  end
-  return self.requests:change("patch", client.path("/apps/%s/formation", self.name), {
-    json = processes, what = "PATCH /formation " .. table.concat(words, " "),
   })
 end
 
@@ -327,10 +327,12 @@ function App:lookup_service(service)
   return { found = false, why = ("%s has no add-on %s"):format(self.name, service), absent = true }
 end
 
+local open
+
 -- The database behind an attachment, a config var or an add-on; "other-app::DATABASE" is another app's.
 function App:database(name)
   local other, rest = name:match("^(.-)::(.+)$")
-  if other then return App.open(other):database(rest) end
+  if other then return open(other):database(rest) end
   self.database_handles[name] = self.database_handles[name] or data.open(self, name)
   return self.database_handles[name]
 end
@@ -344,7 +346,7 @@ end
 -- change whose answer was lost).
 local opened = {}
 
-function App.open(name, options)
+function open(name, options)
   -- "<app>" stands for a name that is not given, in a checklist.
   if type(name) ~= "string" or not (name:match("^[%w%-]+$") or name:match("^<.*>$")) then
     usage("heroku.app: %s is no name of a Heroku app", tostring(name))
@@ -359,4 +361,4 @@ function App.open(name, options)
   return opened[name]
 end
 
-return App
+return { open = open }
