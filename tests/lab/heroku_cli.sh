@@ -170,7 +170,8 @@ check_releases() {
 
 check_wait() {
   post reset ''
-  post options '{"dyno_restart_ms":3000}'
+  # The CLI takes a second to start, five on a busy machine, and looks every ten: it must find them starting still.
+  post options '{"dyno_restart_ms":12000}'
   heroku "$major" config:set A=1 -a $app
   heroku "$major" ps:wait -a $app
   says "v41... 3 / 3, done" "ps:wait sees the dynos come up"
@@ -201,7 +202,7 @@ check_databases() {
 
 check_maintenance_10() {
   post reset ''
-  post options '{"maintenance_ms":1500}'
+  post options '{"maintenance_ms":9000}'
   heroku 10 pg:maintenance -a $app
   says "Maintenance required by" "pg:maintenance"
   heroku 10 pg:maintenance:run DATABASE -a $app
@@ -228,7 +229,7 @@ check_maintenance_10() {
 
 check_maintenance_11() {
   post reset ''
-  post options '{"maintenance_ms":4000}'
+  post options '{"maintenance_ms":9000}'
   heroku 11 data:maintenances -a $app
   says "postgresql-concave-10231" "data:maintenances lists"
   heroku 11 data:maintenances:info postgresql-concave-10231 -a $app --json
@@ -276,6 +277,109 @@ check_attach() {
   verdict $? "a second scheduler is refused"
 }
 
+# partman: the three apps of the fixture.
+logs_app=logs-app
+old=postgresql-deep-40411
+new=postgresql-wide-52018
+
+# Without waiting for anything that takes time by itself: a follower that lags holds its upgrade until it is released.
+check_upgrade() {
+  post reset ''
+  post options '{"fixture":"partman","behind_commits":7}'
+  heroku "$major" pg:info LOGS_READONLY_DATABASE -a $logs_app
+  says "7 commits" "pg:info shows how far behind it is"
+  heroku "$major" pg:upgrade:prepare LOGS_READONLY_DATABASE -a $logs_app --confirm $logs_app
+  [ "$status" != 0 ]
+  verdict $? "pg:upgrade:prepare of a follower is refused"
+  heroku "$major" pg:upgrade:run LOGS_DATABASE -a $logs_app --confirm $logs_app
+  [ "$status" = 2 ] && [[ "$out" == *"Error ID: bad_request"* ]]
+  verdict $? "pg:upgrade:run of a leader that is not prepared is refused"
+  heroku "$major" pg:upgrade:run LOGS_READONLY_DATABASE -a $logs_app --confirm $logs_app --version 14
+  [ "$status" = 2 ] && [[ "$out" == *"already on Postgres version 14"* ]]
+  verdict $? "pg:upgrade:run to what it runs is refused"
+  state '[.databases[].starts] == [0,0]' "nothing was started"
+  if [ "$major" = 10 ]; then
+    heroku 10 pg:upgrade LOGS_DATABASE -a $logs_app --confirm $logs_app
+    [ "$status" = 2 ]
+    verdict $? "pg:upgrade of a leader is refused"
+    heroku 10 pg:upgrade LOGS_READONLY_DATABASE -a $logs_app --confirm $logs_app
+  else
+    heroku 11 pg:upgrade:run LOGS_READONLY_DATABASE -a $logs_app --confirm $logs_app
+  fi
+  says "done" "the upgrade of a follower starts"
+  state ".databases[\"$new\"] | .starts == 1 and .upgrade == \"running\"" "it runs once"
+  heroku "$major" pg:upgrade:run LOGS_READONLY_DATABASE -a $logs_app --confirm $logs_app
+  [ "$status" = 2 ] && [[ "$out" == *"already in progress"* ]]
+  verdict $? "a second start is refused"
+  heroku "$major" pg:promote LOGS_READONLY_DATABASE -a $logs_app
+  [ "$status" = 2 ] && [[ "$out" == *"cannot be promoted while in state: upgrading"* ]]
+  verdict $? "pg:promote of what is upgraded is refused"
+  # It is released while the CLI waits, as soon as that has asked.
+  curl -sS -X DELETE "$control/_lab/log" >/dev/null
+  { until curl -sS "$control/_lab/log" | jq -e 'any(.[]; .path | endswith("/upgrade/wait_status"))' >/dev/null; do sleep 0.2; done
+    post options '{"behind_commits":0}'; } 9>&- &
+  heroku "$major" pg:upgrade:wait LOGS_READONLY_DATABASE -a $logs_app
+  says "(1/3) Waiting for the replica to catch up" "pg:upgrade:wait shows the steps"
+  wait $!
+  state ".databases[\"$new\"] | .upgrade == \"completed\" and .version == \"15.15\" and .leader == null" "it is upgraded and follows nobody"
+  heroku "$major" pg:wait LOGS_READONLY_DATABASE -a $logs_app
+  [ "$status" = 0 ]
+  verdict $? "pg:wait returns when it is available"
+  heroku "$major" pg:psql LOGS_READONLY_DATABASE -a $logs_app -c "truncate log_parts; select pg_is_in_recovery(), count(*) from log_parts"
+  says " f                 |     0" "it is a writable server"
+  heroku "$major" pg:psql LOGS_DATABASE -a $logs_app -c "select count(*) from log_parts"
+  says " 200" "the old one has its rows still"
+}
+
+# Goes on with what check_upgrade left.
+check_promote() {
+  heroku "$major" addons:attach $new --as LOGS_DATABASE -a $logs_app --confirm $logs_app
+  [ "$status" != 0 ] && [[ "$out" == *"Cannot destroy last attachment to billing app"* ]]
+  verdict $? "the old one's only name on the app that pays for it cannot be taken"
+  # The CLI keeps what loses DATABASE attached, not what loses the name given by --as.
+  if [ "$major" = 11 ]; then
+    heroku 11 pg:promote LOGS_READONLY_DATABASE --as LOGS_DATABASE -a $logs_app
+    [ "$status" = 2 ] && [[ "$out" == *"Cannot destroy last attachment to billing app"* ]]
+    verdict $? "nor by pg:promote --as"
+  fi
+  heroku "$major" addons:attach $old -a $logs_app
+  says "Setting HEROKU_POSTGRESQL_" "the old one gets another name"
+  if [ "$major" = 11 ]; then
+    heroku 11 pg:promote LOGS_READONLY_DATABASE --as LOGS_DATABASE -a $logs_app
+    says "Promoting" "pg:promote --as"
+  else
+    heroku 10 addons:attach $new --as LOGS_DATABASE -a $logs_app --confirm $logs_app
+    says "Setting LOGS_DATABASE config vars" "addons:attach takes the name from it"
+  fi
+  state "[.attachments[] | select(.name == \"LOGS_DATABASE\").addon] == [\"$new\"]" "the name is the new one's"
+  heroku "$major" addons:attach $new --as LOGS_DATABASE -a api-app
+  says "Setting LOGS_DATABASE config vars and restarting" "addons:attach to another app"
+  state '.apps["api-app"].config.LOGS_DATABASE_URL == .config.LOGS_DATABASE_URL' "both apps have the same address"
+  heroku "$major" pg:promote LOGS_DATABASE -a $logs_app
+  says "Promoting" "pg:promote to DATABASE"
+  state "[.attachments[] | select(.name == \"DATABASE\").addon] == [\"$new\"]" "DATABASE is there"
+  heroku "$major" pg:promote LOGS_DATABASE -a $logs_app
+  [ "$status" = 2 ] && [[ "$out" == *"already promoted"* ]]
+  verdict $? "a second promotion is refused"
+  heroku "$major" pg:unfollow LOGS_DATABASE -a $logs_app --confirm $logs_app
+  [ "$status" != 0 ]
+  verdict $? "what follows nobody cannot unfollow"
+}
+
+check_formation() {
+  post reset ''
+  post options '{"fixture":"partman"}'
+  heroku "$major" ps:scale aggregate=0 aggregate_sweeper=0 archive=0 logs=0 purge=0 drain=0 web=0 -a $logs_app
+  says "done, now running" "ps:scale of every type to 0"
+  state '[.formation[].quantity] | add == 0' "all are 0"
+  state '.dynos == []' "no dyno is left"
+  heroku "$major" ps:scale aggregate=2:Standard-2X aggregate_sweeper=1:Standard-1X archive=1:Standard-1X drain=3:Standard-2X \
+    logs=15:Standard-2X purge=1:Standard-1X web=2:Standard-1X -a $logs_app
+  says "done, now running" "ps:scale of every type with sizes"
+  state '[.formation[].quantity] | add == 25' "all are up again"
+  effects "[\"PATCH /apps/$logs_app/formation\",\"PATCH /apps/$logs_app/formation\"]" "one PATCH each"
+}
+
 check_refusals() {
   post reset ''
   post faults '[{"action":"status","code":429,"body":{"id":"rate_limit","message":"Slow down"}}]'
@@ -302,7 +406,12 @@ control=$(jq -r .control "$work/lab.json")
 heroku_host=$(jq -r .env.HEROKU_HOST "$work/lab.json")
 heroku_key=$(jq -r .env.HEROKU_API_KEY "$work/lab.json")
 
+# One part alone: ONLY="upgrade promote" tests/lab/heroku_cli.sh
 for major in 10 11; do
+  if [ -n "${ONLY:-}" ]; then
+    for part in $ONLY; do "check_$part"; done
+    continue
+  fi
   check_scale
   check_config
   check_releases
@@ -310,6 +419,9 @@ for major in 10 11; do
   check_databases
   "check_maintenance_$major"
   check_attach
+  check_upgrade
+  check_promote
+  check_formation
   check_refusals
 done
 
