@@ -47,7 +47,7 @@ end
 local function main()
   local lab = harness.start(here)
   local client = harness.clients(lab.ready)
-  for _, part in ipairs { "platform", "data", "statuspage", "faults" } do
+  for _, part in ipairs { "platform", "data", "statuspage", "faults", "fixture" } do
     local ok, why = xpcall(require("selftest." .. part), debug.traceback, client, lab.ready)
     check(ok, part .. " ran to its end", why)
   end

@@ -1,6 +1,7 @@
 -- Add-ons and what they are attached as: attach, detach, create, and the promotion of a database, which is an attachment that changes
 -- hands. Every one of them is made only when it is not there yet; in a resumed run the journal knows whether it is there by its own
 -- doing.
+local check = require("pgsh.options").check
 local client = require "pgsh.heroku.client"
 local fail = require "pgsh.heroku.fail"
 local host = require "pgsh.host"
@@ -76,14 +77,9 @@ local function attach(app, addon, name)
   return result
 end
 
-local KNOWN = { as = true, replace = true }
-
 -- Attach an add-on (its name, or a database) to the app. options: as; replace (take the name from another add-on).
 function attachments.attach(app, addon, options)
-  options = options or {}
-  for key in pairs(options) do
-    if not KNOWN[key] then fail.usage("attach: unknown option %s", tostring(key)) end
-  end
+  options = check("attach", options, { as = "string", replace = "boolean" })
   local name, wanted = check_name(options.as, "attach"), addon_name(addon)
   if is_new() then
     local current = attachments.find(app, name)
@@ -100,8 +96,9 @@ end
 -- alone.
 function attachments.detach(app, name, options)
   check_name(name, "detach")
+  options = check("detach", options, { was = "table" })
   local present = attachments.find(app, name)
-  local found = present or options and options.was
+  local found = present or options.was
   if not found or not present and is_new() then return { already = true } end
   local latest = releases.latest(app)
   local result = app.requests:change("delete", client.path("/addon-attachments/%s", found.id), {
@@ -137,7 +134,7 @@ end
 -- Create an add-on ("scheduler:standard") where the app has none of that service; wait until it is there. options: as (name of the
 -- attachment), name, timeout ("15m").
 function attachments.create(app, plan, options)
-  options = options or {}
+  options = check("create_addon", options, { as = "string", name = "string", timeout = true })
   local service = tostring(plan):match("^([%w%-]+):?[%w%-]*$")
   if not service then fail.usage("create_addon: %s is no plan (scheduler:standard)", tostring(plan)) end
   local attachment = options.as and { name = check_name(options.as, "create_addon") }
@@ -209,7 +206,7 @@ end
 -- A database takes the name over. options: as ("DATABASE"); before (what attachments.before gave, kept by the step: a resume needs it);
 -- force (though it follows another, or something runs on it).
 function attachments.promote(app, db, options)
-  options = options or {}
+  options = check("promote", options, { as = "string", before = "table", force = "boolean" })
   local name = check_name(options.as or "DATABASE", "promote")
   local before = options.before or attachments.before(app, name)
   if before.name ~= name then fail.usage("promote: before is of %s, not of %s", tostring(before.name), name) end

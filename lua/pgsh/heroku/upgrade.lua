@@ -3,6 +3,7 @@
 --
 -- As with a maintenance, a run has no identity of its own, and the service says in prose only whether one was finished or never began.
 -- So what was there before it (kept by the step) is compared with what is there afterwards: the version, whom it follows, what waits.
+local check = require("pgsh.options").check
 local client = require "pgsh.heroku.client"
 local fail = require "pgsh.heroku.fail"
 local host = require "pgsh.host"
@@ -84,7 +85,7 @@ end
 -- What speaks against running an upgrade now: sentences, none when nothing does. options: version; leader (a leader may be upgraded in
 -- place, and its followers with it).
 function upgrade.problems(db, options)
-  options = options or {}
+  options = check("upgrade_problems", options, { version = true, leader = "boolean" })
   local found, wanted = {}, version_of(options)
   local function add(format, ...) found[#found + 1] = ("%s: %s"):format(db.name, format:format(...)) end
   local ok, addon = pcall(db.addon, db)
@@ -144,7 +145,7 @@ end
 
 -- Start it. options: version; before (what upgrade.state gave, kept by the step: a resume needs it); leader.
 function upgrade.run(db, options)
-  options = options or {}
+  options = check("run_upgrade", options, { version = true, before = "table", leader = "boolean" })
   local before, lost = options.before or upgrade.state(db), {}
   check_leader(db, before, options)
   return unless_begun(db, before, lost, function()
@@ -161,7 +162,7 @@ end
 
 -- Schedule the upgrade of a leader for its next window. options: version, before.
 function upgrade.prepare(db, options)
-  options = options or {}
+  options = check("prepare_upgrade", options, { version = true, before = "table" })
   local before = options.before or upgrade.state(db)
   only_current(before, "prepare_upgrade")
   return change(db, "/prepare", options, function()
@@ -174,7 +175,7 @@ end
 
 -- Take a scheduled upgrade back.
 function upgrade.cancel(db, options)
-  local before = options and options.before or upgrade.state(db)
+  local before = check("cancel_upgrade", options, { before = "table" }).before or upgrade.state(db)
   only_current(before, "cancel_upgrade")
   return change(db, "/cancel", {}, function()
     return (settle.look(db.app.settle, function()
@@ -211,12 +212,16 @@ local function never_seen(db, watched, text)
     { hint = ("heroku pg:upgrade:wait %s -a %s"):format(db.name, db.app.name) })
 end
 
+local WAIT = {
+  before = "table", version = true, timeout = true, settle = true, prepared = "boolean", however = "boolean",
+}
+
 -- Wait until the upgrade that began after `before` is over and the database available; returns "14.20 → 15.15". options: before
 -- (needed); version; timeout ("24h"); settle ("2m": how long nothing of it may show); prepared (until it is scheduled only); however
 -- (also when it failed or never began: nothing runs any more).
 function upgrade.wait(db, options)
-  options = options or {}
-  if type(options.before) ~= "table" then fail.usage("wait_upgrade: before is needed: what upgrade_before() gave") end
+  options = check("wait_upgrade", options, WAIT)
+  if not options.before then fail.usage("wait_upgrade: before is needed: what upgrade_before() gave") end
   local settle_ms = fail.unless_duration(options.settle or "2m", "settle")
   local watched = {
     before = options.before, wanted = version_of(options), however = options.however, prepared = options.prepared,
@@ -237,15 +242,19 @@ function upgrade.wait(db, options)
     return false, text
   end
   local what = ("%s is %s"):format(db.name, options.prepared and "prepared for its upgrade" or "upgraded and available")
-  return wait.upto(options.timeout or "24h", what, function()
+  local how = wait.upto(options.timeout or "24h", what, function()
     local done, text = client.survive(look)
     return done or false, text
   end)
+  -- It is another cluster now, as PostgreSQL counts them, and may have another address.
+  db.app:forget_databases()
+  return how
 end
 
 -- What pg:wait does: until no operation runs on the database. options: timeout ("30m").
 function upgrade.wait_available(db, options)
-  return wait.upto(options and options.timeout or "30m", db.name .. " is available", function()
+  local timeout = check("wait_available", options, { timeout = true }).timeout
+  return wait.upto(timeout or "30m", db.name .. " is available", function()
     local status, problem = client.survive(upgrade.wait_status, db)
     if not status then return false, problem end
     if status.failed then fail.app(db.app.name, ("%s: %s"):format(db.name, status_text(status))) end

@@ -70,6 +70,16 @@ describe("a token that expires", function()
     end)
   end
 
+  it("does not cost the step the time that the operator takes", function()
+    expires("PATCH", "config", 1)
+    terminal(box:procedure((PROCEDURE:gsub('step "Set" {', 'step "Set" { timeout = "500ms",'))), "-y", "--on-failure", "stop")
+    box:shows "A new token"
+    run.shell "sleep 0.7"
+    box:types(lab.spare_token, "Enter")
+    box:shows "exit status 0"
+    assert.same(WHOLE, lab:changes())
+  end)
+
   it("is given up after three that are refused, and the run says why", function()
     expires("PATCH", "config", 1)
     terminal(box:procedure(PROCEDURE), "-y", "--on-failure", "stop")
