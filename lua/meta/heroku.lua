@@ -107,11 +107,9 @@ function App:attachment(name) end
 ---@param addon string|heroku.Database
 ---@param options {as: string, replace: boolean?}
 function App:attach(addon, options) end
----Change: take an attachment away; nothing when there is none. `was`: what app:attachment gave, kept by the step, so that a resume can
----tell.
+---Change: take an attachment away; does nothing when there is none.
 ---@param name string
----@param options? {was: heroku.Attachment?}
-function App:detach(name, options) end
+function App:detach(name) end
 
 ---Change: create an add-on (`app:create_addon "scheduler:standard"`) where the app has none of that service, and wait until it is
 ---provisioned. Gives the one that there is.

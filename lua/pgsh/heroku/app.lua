@@ -280,7 +280,7 @@ function App:attachments() return attachments.list(self) end
 function App:attachment(name) return attachments.find(self, name) end
 
 function App:attach(addon, options) return attachments.attach(self, addon, options) end
-function App:detach(name, options) return attachments.detach(self, name, options) end
+function App:detach(name) return attachments.detach(self, name) end
 function App:create_addon(plan, options) return attachments.create(self, plan, options) end
 
 -- Give a name (DATABASE unless `as` says otherwise) to a database: what `heroku pg:promote` does. before: of promote_before, for `keep`.

@@ -6,6 +6,7 @@ local client = require "pgsh.heroku.client"
 local fail = require "pgsh.heroku.fail"
 local host = require "pgsh.host"
 local releases = require "pgsh.heroku.releases"
+local session = require "pgsh.session"
 local settle = require "pgsh.settle"
 local unknown = require "pgsh.unknown"
 local wait = require "pgsh.wait"
@@ -92,16 +93,15 @@ function attachments.attach(app, addon, options)
   return attach(app, wanted, name)
 end
 
--- Detach. options: was (the attachment as attachments.find gave it, kept by the step: a resume needs it). What is not attached is left
--- alone.
-function attachments.detach(app, name, options)
+-- Detach; what is not attached is left alone.
+function attachments.detach(app, name)
   check_name(name, "detach")
-  options = check("detach", options, { was = "table" })
   local present = attachments.find(app, name)
-  local found = present or options.was
-  if not found or not present and is_new() then return { already = true } end
+  if not present and is_new() then return { already = true } end
   local latest = releases.latest(app)
-  local result = app.requests:change("delete", client.path("/addon-attachments/%s", found.id), {
+  -- Gone, and begun here: the journal answers, or that it is gone; nothing is sent then.
+  local path = client.path("/addon-attachments/%s", present and present.id or "none")
+  local result = app.requests:change("delete", path, {
     what = "DELETE /addon-attachments " .. name, idempotent = false,
     resolve = function() return (settle.look(app.settle, function() return not attachments.find(app, name) end)) end,
   })
@@ -212,7 +212,8 @@ function attachments.promote(app, db, options)
   if before.name ~= name then fail.usage("promote: before is of %s, not of %s", tostring(before.name), name) end
   local wanted = addon_name(db)
   if before.addon == wanted then return { already = true } end
-  if is_new() and not options.force then check_promotable(app, db, before) end
+  -- In a plan what makes it promotable was only shown.
+  if is_new() and not options.force and not session.shows() then check_promotable(app, db, before) end
   if before.addon and not before.spare then keep_attached(app, before) end
   return attach(app, wanted, name)
 end

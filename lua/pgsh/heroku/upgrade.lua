@@ -189,10 +189,17 @@ local function status_text(status)
   return (status.step and "(" .. status.step .. ") " or "") .. (status.message or (status.waiting and "running" or "no state"))
 end
 
--- One look at a run: "running", "over" or "idle", and what to show. One request while it runs: it may last for a day.
+-- A follower that catches up may take most of a day: how far it is is worth a request of its own.
+local function running_text(db, before, status)
+  local text = status_text(status)
+  local _, behind = db:behind()
+  return before.following and behind and text .. ", behind by " .. behind or text
+end
+
+-- One look at a run: "running", "over" or "idle", and what to show.
 local function watch(db, watched)
   local status = read_status(db)
-  if status.waiting then return "running", status_text(status) end
+  if status.waiting then return "running", running_text(db, watched.before, status) end
   local before = watched.before
   if status.failed and (watched.begun or not before.failed or before.message ~= status.message) then
     if watched.however then return "over", status_text(status) end

@@ -8,11 +8,10 @@ local PROCEDURE = [[
 procedure { name = "attach", summary = "attach, create, detach" }
 local logs, api = heroku.app("logs-app", { settle = "100ms" }), heroku.app("api-app", { settle = "100ms" })
 step "All at once" {
-  keep = function() return { was = api:attachment "OLD_LOGS" } end,
-  run = function(kept)
+  run = function()
     api:attach("postgresql-wide-52018", { as = "LOGS_DATABASE", replace = true })
     logs:create_addon("scheduler:standard", { as = "CRON" })
-    api:detach("OLD_LOGS", kept)
+    api:detach "OLD_LOGS"
     api:attach("postgresql-wide-52018", { as = "MORE" })
   end,
 }
