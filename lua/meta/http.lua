@@ -16,7 +16,8 @@
 ---@field detail? string             # of the target: a redirected address, say
 ---@field netrc? boolean             # look for the host in $NETRC or ~/.netrc when there is no Authorization; default true
 ---@field retry? integer             # how often to try in all; default 5, 1: once
----@field sigv4? {region:string, service:string, key:string, secret:string|pgsh.Secret, token:string?, provider:string?}  # sign for AWS
+---@field sigv4? {region:string, service:string, key:string, secret:string|pgsh.Secret, token:string|pgsh.Secret?, provider:string?}  # sign for AWS
+---@field busy? string[]             # an error whose body has one of these texts means: not done, try later (as 429 does)
 
 ---@class pgsh.HttpReadOptions
 ---@field query? table<string, string|number|boolean|pgsh.Secret|table>  # sent sorted; a list repeats its name

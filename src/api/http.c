@@ -54,6 +54,7 @@ static int l_handle_gc(lua_State *L) {
   free(handle->user);
   free(handle->secret);
   free(handle->sigv4);
+  http_words_free(handle->busy);
   http_headers_fini(&handle->headers);
   memset(handle, 0, sizeof *handle);
   return 0;
@@ -88,8 +89,12 @@ static void http_handle_sigv4(lua_State *L, HttpHandle *handle, int options) {
     Buf text = {0};
     buf_printf(&text, "%s:%s:%s", provider, region, service);
     handle->sigv4 = buf_take(&text);
-    if (token != NULL && http_header_valid("X-Amz-Security-Token", token))
+    if (token != NULL) {
+      redact_add(vm_redact(vm_of(L)), token, strlen(token));
+      if (!http_header_valid("X-Amz-Security-Token", token))
+        luaerr_throw(L, ERR_USAGE, "sigv4: a control character in the token");
       http_headers_set(&handle->headers, "X-Amz-Security-Token", token, true);
+    }
   }
   lua_pop(L, 1);
 }
@@ -132,7 +137,8 @@ static void http_handle_target(lua_State *L, HttpHandle *handle, int options) {
 
 /* http(base [, options]) */
 static int l_http_new(lua_State *L) {
-  static const char *const keys[] = {"headers", "auth", "timeout", "name", "kind", "detail", "netrc", "retry", "sigv4", NULL};
+  static const char *const keys[] = {"headers", "auth",  "timeout", "name", "kind", "detail",
+                                     "netrc",   "retry", "sigv4",   "busy", NULL};
   lua_settop(L, 3); /* the module, base, options */
   int options = args_options(L, 3, keys);
   HttpHandle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
@@ -144,6 +150,7 @@ static int l_http_new(lua_State *L) {
   http_handle_sigv4(L, handle, options);
   args_push(L, options, "headers");
   http_args_headers(L, -1, &handle->headers);
+  http_args_words(L, options, "busy", "texts", &handle->busy);
   handle->timeout_ms = args_duration(L, options, "timeout", HTTP_TIMEOUT_MS);
   handle->netrc = args_bool(L, options, "netrc", true);
   int64_t attempts = args_integer(L, options, "retry", 5);

@@ -301,15 +301,15 @@ static void http_args_expect(lua_State *L, HttpRules *rules, HttpRequest *reques
   lua_pop(L, 1);
 }
 
-static void http_args_pick(lua_State *L, HttpRules *rules, int options) {
-  int type = args_push(L, options, "pick");
+void http_args_words(lua_State *L, int options, const char *key, const char *what, char ***words) {
+  int type = args_push(L, options, key);
   if (type != LUA_TNIL) {
-    if (type != LUA_TTABLE) luaerr_throw(L, ERR_USAGE, "pick: a list of field names expected, got %s", luaL_typename(L, -1));
+    if (type != LUA_TTABLE) luaerr_throw(L, ERR_USAGE, "%s: a list of %s expected, got %s", key, what, luaL_typename(L, -1));
     lua_Integer count = luaL_len(L, -1);
-    rules->pick = mem_alloc(((size_t)count + 1) * sizeof *rules->pick);
+    *words = mem_alloc(((size_t)count + 1) * sizeof **words);
     for (lua_Integer i = 1; i <= count; i++) {
-      if (lua_geti(L, -1, i) != LUA_TSTRING) luaerr_throw(L, ERR_USAGE, "pick: a list of field names expected");
-      rules->pick[i - 1] = mem_strdup(lua_tostring(L, -1));
+      if (lua_geti(L, -1, i) != LUA_TSTRING) luaerr_throw(L, ERR_USAGE, "%s: a list of %s expected", key, what);
+      (*words)[i - 1] = mem_strdup(lua_tostring(L, -1));
       lua_pop(L, 1);
     }
   }
@@ -338,7 +338,7 @@ static void http_args_rules(lua_State *L, HttpCall *call, const HttpMethod *meth
   if (method->pair) rules->decode = HTTP_DECODE_JSON;
   if (strcmp(method->verb, "HEAD") == 0) rules->decode = HTTP_DECODE_TEXT; /* it has no body to decode */
   http_args_expect(L, rules, request, options);
-  if (method->change) http_args_pick(L, rules, options);
+  if (method->change) http_args_words(L, options, "pick", "field names", &rules->pick);
 }
 
 /* ---- all of it ---- */
@@ -354,6 +354,7 @@ static void http_args_request(HttpCall *call, const HttpMethod *method) {
   request->user = mem_strdup(handle->user);
   request->secret = mem_strdup(handle->secret);
   request->sigv4 = mem_strdup(handle->sigv4);
+  request->busy = http_words_copy(handle->busy);
   for (size_t i = 0; i < handle->headers.count; i++) {
     const HttpHeader *header = &handle->headers.list[i];
     http_headers_set(&request->headers, header->name, header->value, header->secret);

@@ -18,6 +18,7 @@ typedef struct HttpHandle {
   char *base;         /* without credentials and trailing '/' */
   char *user, *secret, *sigv4;
   HttpHeaders headers;
+  char **busy; /* HttpRequest.busy */
   int64_t timeout_ms;
   int attempts;
   bool netrc;
@@ -66,6 +67,8 @@ json_t *http_rules_picked(const HttpRules *rules);
 
 /* http_args.c: from the Lua stack into a call. All may raise; what they make is owned by the call's or handle's userdata. */
 void http_args_headers(lua_State *L, int index, HttpHeaders *headers);
+/* A list of texts; `what` names them in the error. *words is freed with what holds it, also when this raises. */
+void http_args_words(lua_State *L, int options, const char *key, const char *what, char ***words);
 /* Fill call->request and the rest from path (index) and options (absolute index or 0). */
 void http_args_fill(lua_State *L, HttpCall *call, const HttpMethod *method, int path, int options);
 /* Append a table of query fields, sorted, to both renderings. */

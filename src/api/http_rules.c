@@ -16,9 +16,7 @@ HttpRules *http_rules_new(void) { return mem_alloc(sizeof(HttpRules)); }
 void http_rules_free(void *ctx) {
   HttpRules *rules = ctx;
   if (rules == NULL) return;
-  for (char **field = rules->pick; field != NULL && *field != NULL; field++)
-    free(*field);
-  free(rules->pick);
+  http_words_free(rules->pick);
   free(rules->expect);
   free(rules->host);
   json_decref(rules->decoded);
@@ -87,15 +85,27 @@ static bool http_add_words(Buf *out, const json_t *value, int depth) {
   return true;
 }
 
-/* AWS answers in XML: <Code>, <Message>. */
-static bool http_add_xml_words(Buf *out, const Buf *body) {
-  const char *start = strstr(buf_str(body), "<Message>");
+/* The text of the first element of that name, as one line; false when there is none, or it is empty. */
+static bool http_add_element(Buf *out, const Buf *body, const char *name) {
+  char open[32], close[32];
+  snprintf(open, sizeof open, "<%s>", name);
+  snprintf(close, sizeof close, "</%s>", name);
+  const char *start = strstr(buf_str(body), open);
   if (start == NULL) return false;
-  start += strlen("<Message>");
-  const char *end = strstr(start, "</Message>");
+  start += strlen(open);
+  const char *end = strstr(start, close);
   if (end == NULL || end == start) return false;
   http_add_line(out, start, (size_t)(end - start), 2 * HTTP_WORDS_BYTES);
   return true;
+}
+
+/* AWS answers in XML: <Code>, by which its documentation and its tools name the error, and <Message>. */
+static bool http_add_xml_words(Buf *out, const Buf *body) {
+  Buf message = {0};
+  bool code = http_add_element(out, body, "Code"), words = http_add_element(&message, body, "Message");
+  if (words) buf_printf(out, "%s%s", code ? ": " : "", buf_str(&message));
+  buf_fini(&message);
+  return code || words;
 }
 
 static void http_add_reply_words(Buf *out, const HttpReply *reply) {

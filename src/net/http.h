@@ -40,6 +40,11 @@ const char *http_headers_get(const HttpHeaders *headers, const char *name); /* t
 /* May these be sent? A name is a token, a value has no control characters. */
 bool http_header_valid(const char *name, const char *value);
 
+/* ---- lists of words, NULL-ended ---- */
+
+char **http_words_copy(char *const *words); /* NULL gives NULL */
+void http_words_free(char **words);         /* NULL is fine */
+
 /* ---- replies ---- */
 
 typedef struct HttpReply {
@@ -68,6 +73,7 @@ typedef struct HttpRequest {
   char *user, *secret; /* for basic authentication, or the key pair of sigv4; or NULL */
   char *sigv4;         /* "aws:amz:REGION:SERVICE"; or NULL */
   int attempts;        /* of http_fetch_start; default 5 */
+  char **busy;         /* NULL-ended, or NULL: an error with one of these in its body means "not done, try later" */
   /* Called when an answer has arrived whole: may refuse it (false and err). With ctx freed by free_ctx. May be NULL. */
   bool (*judge)(void *ctx, const HttpReply *reply, Err *err);
   void *ctx;

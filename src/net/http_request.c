@@ -89,9 +89,29 @@ void http_request_unref(HttpRequest *request) {
   free(request->target);
   free(request->sigv4);
   free(request->user);
+  http_words_free(request->busy);
   http_headers_fini(&request->headers);
   buf_fini(&request->body);
   free(request);
+}
+
+/* ---- words ---- */
+
+char **http_words_copy(char *const *words) {
+  if (words == NULL) return NULL;
+  size_t count = 0;
+  while (words[count] != NULL)
+    count++;
+  char **copy = mem_alloc((count + 1) * sizeof *copy);
+  for (size_t i = 0; i < count; i++)
+    copy[i] = mem_strdup(words[i]);
+  return copy;
+}
+
+void http_words_free(char **words) {
+  for (char **word = words; word != NULL && *word != NULL; word++)
+    free(*word);
+  free(words);
 }
 
 void http_reply_fini(HttpReply *reply) {

@@ -3,7 +3,8 @@
  *   what happened                               GET, HEAD   changes
  *   nothing was sent (ERR_HTTP_CONNECT)         again       again
  *   sent, no whole answer                       again       ERR_UNKNOWN, at once
- *   429 (and 420), 503 with Retry-After         again       again: the service says that it refused
+ *   429 (and 420), 503 with Retry-After,        again       again: the service says that it refused
+ *     an error with one of HttpRequest.busy
  *   502, 503, 504                               again       judged at once
  *
  * The pause is what Retry-After says, else 0.2, 0.4, 0.8 … seconds and a little jitter. A pause that is longer than the time
@@ -149,10 +150,19 @@ static bool http_fetch_again(HttpFetch *fetch, int64_t pause_ms, bool asked_to_w
   return true;
 }
 
+/* AWS says "too many requests" with status 400 (or 500) and a word in the body. */
+static bool http_says_busy(const HttpFetch *fetch) {
+  const HttpReply *reply = &fetch->reply;
+  if (reply->status < 400) return false;
+  for (char **word = fetch->request->busy; word != NULL && *word != NULL; word++)
+    if (strstr(buf_str(&reply->body), *word) != NULL) return true;
+  return false;
+}
+
 static void http_fetch_answered(HttpFetch *fetch) {
   const HttpReply *reply = &fetch->reply;
   int64_t after = http_retry_after_ms(reply);
-  bool refused = reply->status == 429 || reply->status == 420 || (reply->status == 503 && after >= 0);
+  bool refused = reply->status == 429 || reply->status == 420 || (reply->status == 503 && after >= 0) || http_says_busy(fetch);
   bool gateway = reply->status == 502 || reply->status == 503 || reply->status == 504;
   bool again = refused || (gateway && fetch->request->safe);
   if (!again) {

@@ -305,7 +305,8 @@ describe("http", function()
       assert.matches("^deep", words(400, '{"error":{"message":"deep"}}').message)
       assert.matches("^silence not found", words(500, '"silence not found"').message)
       assert.matches('name":%["taken', words(400, '{"message":{"name":["taken"]}}').message)
-      assert.matches("^No such group", words(400, "<E><Error><Code>X</Code><Message>No such group</Message></Error></E>").message)
+      assert.matches("^X: No such group", words(400, "<E><Error><Code>X</Code><Message>No such group</Message></Error></E>").message)
+      assert.matches("^No such group", words(400, "<E><Error><Message>No such group</Message></Error></E>").message)
     end)
     it("are told as text when there is no JSON", function()
       local err = words(500, "<h1>Oh\r\n\27[31mno</h1>" .. ("x"):rep(300))
@@ -351,6 +352,18 @@ describe("http", function()
       path = seq "500,200"
       assert.equal(500, failure(web.post, web, path).status)
       assert.equal(1, (asked(path)))
+    end)
+    it("what a service refuses in its own words, when it was told them", function()
+      local busy = http(server.url, { busy = { "slow down", "step 1" } })
+      local path = seq "400,200"
+      assert.equal(200, busy:post(path, { json = {} }).status)
+      assert.equal(2, (asked(path)))
+      path = seq "400,200"
+      assert.equal(400, failure(web.post, web, path).status)
+      path = seq "500,500,200"
+      assert.equal("unknown", failure(busy.post, busy, path).kind)
+      assert.equal(2, (asked(path)))
+      assert.matches("busy: a list of texts expected", failure(http, server.url, { busy = "x" }).message)
     end)
     it("as Retry-After says, also as a date", function()
       local path = seq "503:date,200"
