@@ -85,6 +85,22 @@ static bool http_add_words(Buf *out, const json_t *value, int depth) {
   return true;
 }
 
+/* The entities that a text in XML cannot do without. */
+static void http_add_unescaped(Buf *out, const char *text, size_t len) {
+  static const struct {
+    const char *name;
+    char c;
+  } entities[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&#39;", '\''}};
+  size_t count = sizeof entities / sizeof *entities, at = 0;
+  while (at < len) {
+    size_t i = 0;
+    while (i < count && strncmp(text + at, entities[i].name, strlen(entities[i].name)) != 0)
+      i++;
+    buf_add_char(out, i < count ? entities[i].c : text[at]);
+    at += i < count ? strlen(entities[i].name) : 1;
+  }
+}
+
 /* The text of the first element of that name, as one line; false when there is none, or it is empty. */
 static bool http_add_element(Buf *out, const Buf *body, const char *name) {
   char open[32], close[32];
@@ -95,7 +111,10 @@ static bool http_add_element(Buf *out, const Buf *body, const char *name) {
   start += strlen(open);
   const char *end = strstr(start, close);
   if (end == NULL || end == start) return false;
-  http_add_line(out, start, (size_t)(end - start), 2 * HTTP_WORDS_BYTES);
+  Buf plain = {0};
+  http_add_unescaped(&plain, start, (size_t)(end - start));
+  http_add_line(out, buf_str(&plain), plain.len, 2 * HTTP_WORDS_BYTES);
+  buf_fini(&plain);
   return true;
 }
 
