@@ -27,14 +27,12 @@ end
 -- Durations that let a run be over soon.
 local QUICK = { dyno_restart_ms = 20, dyno_stop_ms = 10, maintenance_ms = 20 }
 
--- Start a lab. options: postgres = false leaves the real servers out.
-function lab.start(options)
+-- Start a lab's program, and wait until it has said where it is. class: of the result.
+function lab.launch(program, class)
   local place = os.tmpname()
-  local words = { "exec lua5.4 tests/lab/lab.lua" }
-  if options and options.postgres == false then words[#words + 1] = "--no-postgres" end
-  words[#words + 1] = (">%s.out 2>%s.err"):format(place, place)
+  local command = ("exec lua5.4 %s >%s.out 2>%s.err"):format(program, place, place)
   -- The lab ends when its standard input does: with this process, whatever becomes of it.
-  local self = setmetatable({ input = assert(io.popen(table.concat(words, " "), "w")), place = place }, Lab)
+  local self = setmetatable({ input = assert(io.popen(command, "w")), place = place }, class)
   local deadline = socket.gettime() + START_LIMIT_S
   repeat
     socket.sleep(0.02)
@@ -45,6 +43,18 @@ function lab.start(options)
     end
   until socket.gettime() > deadline
   error("the lab did not start: " .. read_file(place .. ".err"))
+end
+
+-- Start the lab. options: postgres = false leaves the real servers out.
+function lab.start(options)
+  return lab.launch("tests/lab/lab.lua" .. (options and options.postgres == false and " --no-postgres" or ""), Lab)
+end
+
+-- A class with the methods of a lab, for other labs.
+function lab.derive()
+  local class = setmetatable({}, { __index = Lab })
+  class.__index = class
+  return class
 end
 
 function Lab:stop()
