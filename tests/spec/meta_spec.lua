@@ -6,6 +6,7 @@ local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pipe", "p
 -- Modules in Lua, and how to come by what their classes' methods are.
 local SERVICES = {
   alertmanager = function(module) return module.at "http://127.0.0.1:1" end,
+  aws = function(module) return module.group "nowhere" end,
   chef = function(module) return module.client({}), module.roles { dir = "/" } end,
   git = function(module) return module { dir = "/" } end,
   gitlab = function(module) return module.node({}) end,
