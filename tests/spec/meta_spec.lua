@@ -13,6 +13,7 @@ local SERVICES = {
   kubectl = function(module) return module { context = "nowhere", namespace = "none" } end,
   heroku = function(module) return module.app "nowhere", module.app("nowhere"):database "DATABASE" end,
   slack = function(module) return module.to "#nowhere" end,
+  sqitch = function(module) return module { dir = "/", database = "host=nowhere" } end,
   statuspage = function(module) return module.page "nowhere" end,
 }
 
