@@ -16,7 +16,7 @@ for action in pairs(PROCESSED) do ACTIONS[#ACTIONS + 1] = action end
 table.sort(ACTIONS)
 
 local SCHEMA = check.list(check.record({
-  service = check.one_of { "heroku", "statuspage", "slack", "aws" }, method = check.filled, path = check.string,
+  service = check.one_of { "heroku", "statuspage", "slack", "aws", "cloudflare", "linode" }, method = check.filled, path = check.string,
   times = check.natural, skip = check.natural, action = check.one_of(ACTIONS), process = check.boolean,
   code = check.natural, headers = check.map(check.string, check.string), body = check.any, ms = check.natural,
 }, { "action" }))
