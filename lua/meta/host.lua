@@ -185,6 +185,11 @@ function host.iso(ms) end
 function host.span(ms) end
 ---@return string                   # lower-case hex
 function host.sha256(text) end
+---Is this text one query that only reads, so that it may stand in parentheses? nil and its length without a semicolon; else why not.
+---@param sql string
+---@return string? why
+---@return integer? length
+function host.not_a_query(sql) end
 
 ---Build an error object, as C does. fields: message, target, hint, detail, …
 ---@param code string               # a code of the catalogue in lower case: "refused", "usage", "answer"

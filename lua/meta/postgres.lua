@@ -130,6 +130,8 @@ function postgres.validate(path, options) end
 ---@field args? string[]             # more words for pg_restore: { "--no-owner" }
 ---@field bin? string
 ---@field through? fun(command: string[], options: table): pgsh.PipePart  # starts psql elsewhere; default sh.input; into is as seen there
+---@field there? string              # into a remote server: the path of a copy of the dump beside it; psql there reads that
+---@field record? string             # of kubectl's exec: the import goes on by itself when the line is lost, and is waited for
 ---@field db? pgsh.Psql              # with through: a handle by which the target is looked at
 ---@field timeout? number|string
 ---@field stall? number|string
@@ -142,11 +144,69 @@ function postgres.validate(path, options) end
 ---
 ---"Already exists" (42710 of a role, 42P04 of a database) is only that: the ALTER ROLE behind it is executed, and gives the role the
 ---dump's attributes and the dump's password, also the one you are connected as.
+---Into a remote server goes the copy that lies there, once its digest is that of the validated dump; what psql says is judged over there,
+---too, so that the import stops at the first error that is not allowed whether or not the line holds.
 ---Fields: from into database validated allow = { { sqlstate =, object = | name = | pattern = } } empty replace locales transaction args bin
----through db timeout stall what.
+---through there record db timeout stall what.
 ---@param restore pgsh.Restore
 ---@return {path: string, format: string, bytes: integer, ms: integer, allowed: table[], allowed_count: integer, notices: string[], replaced: table[]?, locales: table?}
 function postgres.restore(restore) end
+
+---A server that has no address here (in a pod, on a host whose PostgreSQL listens on a socket only): everything goes through the programs
+---beside it, which something starts there: a kubectl handle with `pod`, an ssh handle, or anything that has their read, run (kubectl: exec),
+---output and input.
+---
+---    local k = kubectl { context = "prod", namespace = "databases" }
+---    local db = postgres.remote(k, { pod = "deployment/postgres", user = "app" })
+---    db:value "select count(*) from users"
+---    postgres.dump { from = db, to = "cluster.sql.gz" }
+---
+---It is taken as `from` by inventory, is_empty, dump and compare's inventories, and by restore as `into`, with a copy of the dump that lies
+---beside the server. Names no target of its own: what starts the programs is the target.
+---Options: pod container user database name env psql timeout application.
+---@param where pgsh.Kubectl|pgsh.Ssh|table
+---@param options? {pod: string?, container: string?, user: string?, database: string?, name: string?, env: table<string, string>?, psql: string?, timeout: number|string?, application: string?}
+---       database: default postgres; env: of the programs there (no secrets: they are arguments there); application: application_name
+---@return pgsh.Remote
+function postgres.remote(where, options) end
+
+---Reads are one query each, in a READ ONLY transaction; functions that act are refused as psql handles refuse them. Values: numbers,
+---booleans, texts; arrays and JSON decoded; NULL is an absent key. An answer that is cut short is an error of kind psql that may pass.
+---@class pgsh.Remote
+---@field name string
+---@field database string
+local remote = {}
+
+---The same server, another database.
+---@param database? string
+---@return pgsh.Remote
+function remote:at(database) end
+---@param sql string
+---@param ... any                    # parameters: texts, numbers, booleans, nil at the end is NULL
+---@return table[]
+function remote:rows(sql, ...) end
+---@return table?
+function remote:row(sql, ...) end
+---@return any
+function remote:value(sql, ...) end
+---@return fun(): table?
+function remote:each(sql, ...) end
+---Change: one statement. Its text is an argument over there: no secrets.
+---@param sql string
+---@param options? {what: string?, timeout: number|string?, resolve: function?}
+---@return pgsh.ShResult
+function remote:execute(sql, options) end
+---The words that start a program there: { "pg_dumpall", … } with its environment and user in front.
+---@param name string
+---@param words string[]
+---@param env? table<string, string>
+---@return string[]
+function remote:command(name, words, env) end
+---Several queries of one moment: the rows of each.
+---@param list string[]
+---@param what? string
+---@return table[][]
+function remote:many(list, what) end
 
 ---Entries for `allow`: roles (42710) and databases (42P04) that are there before.
 ---@param names {roles: string[]?, databases: string[]?}

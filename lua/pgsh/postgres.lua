@@ -12,6 +12,7 @@ local postgres = {
   compare = part("compare", "compare"),
   is_empty = part("empty", "check"),
   throwaway = part("throwaway", "new"),
+  remote = part("remote", "new"),
   installations = part("installations", "list"),
   dump = part("dump", "dump"),
   validate = part("validate", "validate"),

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "net/pg_guard.h"
 #include "vm/args.h"
 #include "vm/luaerr.h"
 #include "vm/vm.h"
@@ -195,12 +196,38 @@ static int l_host_sha256(lua_State *L) {
   return 1;
 }
 
+/* What is in the way of asking this where nothing but its text can be judged: one query, in parentheses, by somebody else's psql.
+ */
+static int l_host_not_a_query(lua_State *L) {
+  size_t len, end;
+  const char *sql = luaL_checklstring(L, 1, &len);
+  char name[PG_GUARD_NAME];
+  PgGuard verdict = pg_guard_read(sql, len, name);
+  if (verdict == PG_GUARD_READ && pg_guard_query(sql, len, &end)) {
+    lua_pushnil(L);
+    lua_pushinteger(L, (lua_Integer)end);
+    return 2;
+  }
+  if (verdict == PG_GUARD_FUNCTION)
+    lua_pushfstring(L, "the function %s acts, also in a transaction that is read only", name);
+  else
+    lua_pushliteral(L, "it is not one SELECT, WITH, VALUES or TABLE");
+  return 1;
+}
+
 void host_add_text(lua_State *L) {
-  static const luaL_Reg functions[] = {{"compile", l_host_compile},   {"read_file", l_host_read_file},
-                                       {"embedded", l_host_embedded}, {"embedded_names", l_host_embedded_names},
-                                       {"now", l_host_now},           {"mono", l_host_mono},
-                                       {"duration", l_host_duration}, {"parse_time", l_host_parse_time},
-                                       {"iso", l_host_iso},           {"span", l_host_span},
-                                       {"sha256", l_host_sha256},     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"compile", l_host_compile},
+                                       {"read_file", l_host_read_file},
+                                       {"embedded", l_host_embedded},
+                                       {"embedded_names", l_host_embedded_names},
+                                       {"now", l_host_now},
+                                       {"mono", l_host_mono},
+                                       {"duration", l_host_duration},
+                                       {"parse_time", l_host_parse_time},
+                                       {"iso", l_host_iso},
+                                       {"span", l_host_span},
+                                       {"sha256", l_host_sha256},
+                                       {"not_a_query", l_host_not_a_query},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

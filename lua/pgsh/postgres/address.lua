@@ -3,6 +3,7 @@
 local errors = require "pgsh.errors"
 local psql = require "pgsh.psql"
 local quote = require "pgsh.postgres.quote"
+local remote = require "pgsh.postgres.remote"
 local secret = require "pgsh.secret"
 local unknown = require "pgsh.unknown"
 
@@ -17,6 +18,9 @@ function address.is_handle(value)
   if type(value) == "userdata" then return tostring(value):find "^psql " ~= nil end
   return type(value) == "table" and type(value.rows) == "function"
 end
+
+---A server without an address here.
+address.is_remote = remote.is
 
 ---A server that knows its own address: a throwaway.
 function address.is_server(value)
@@ -33,6 +37,7 @@ function address.fields(given, what, dbname)
   if address.is_server(value) then value = value:conninfo(dbname) end
   if type(value) == "function" then value = value(dbname) end
   if unknown.is(value) then return value end
+  if remote.is(value) then errors.usage("%s: a remote server has no address here", what) end
   if type(value) ~= "string" and not secret.is(value) then
     errors.usage("%s: a connection string, a function that returns one, or a throwaway server expected, got %s", what, type(value))
   end
@@ -70,6 +75,7 @@ end
 ---@return pgsh.Psql
 ---@return boolean made
 function address.handle(given, what, dbname, more)
+  if remote.is(given) then return given:at(dbname), false end
   if address.is_handle(given) then return given, false end
   if address.is_server(given) then return given:psql(dbname), true end
   local fields = address.fields(given, what, dbname)

@@ -21,6 +21,8 @@ end
 
 catalog.server = [[select current_setting('server_version') as version, current_setting('server_version_num')::int as version_num]]
 
+catalog.current_database = "select current_database()"
+
 catalog.databases = [[
 select d.datname as name, d.oid::int8 as oid, pg_get_userbyid(d.datdba) as owner, pg_encoding_to_char(d.encoding) as encoding,
   j->>'datcollate' as collate, j->>'datctype' as ctype,
@@ -185,5 +187,20 @@ select (select count(*) from pg_largeobject_metadata) as count, coalesce(sum(byt
 from object]]
 
 catalog.large_object_count = [[select count(*) as count from pg_largeobject_metadata]]
+
+-- For who can ask several things at once: { statement, parameters… } each. What is asked besides depends on the answers.
+function catalog.of_a_server(sizes)
+  return {
+    { catalog.server }, { catalog.databases, sizes }, { catalog.roles }, { catalog.memberships }, { catalog.settings },
+    { catalog.tablespaces }, { catalog.current_database },
+  }
+end
+
+function catalog.of_a_database(sizes)
+  return {
+    { catalog.extensions }, { catalog.schemas }, { catalog.tables, sizes }, { catalog.sequences }, { catalog.may_read_large_objects },
+    { catalog.counts }, { catalog.invalid_indexes }, { catalog.collations }, { catalog.column_collations }, { catalog.publications },
+  }
+end
 
 return catalog

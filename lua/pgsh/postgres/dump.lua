@@ -51,6 +51,7 @@ end
 
 -- How errors and the plan call the server, and what a replay finds the change by: nothing that differs from run to run.
 local function name_of(given, fields)
+  if address.is_remote(given.from) then return given.from.name .. (given.database and "/" .. quote.show(given.database) or "") end
   if not fields then return "the given source" end
   if address.is_server(given.from) then return given.from.name or "a server" end
   if unknown.is(fields) then return "a server that is not there yet" end
@@ -61,8 +62,12 @@ end
 local function program(given, format, fields)
   local through = given.through
   local name = format == "cluster" and "pg_dumpall" or "pg_dump"
-  local words, env = tools.connection(fields)
   local kind = format == "custom" and { "-Fc" } or format == "plain" and { "-Fp" } or {}
+  if address.is_remote(given.from) then
+    local database = format ~= "cluster" and { "-d", given.database or given.from.database } or {}
+    return given.from.where:output(given.from:command(name, tools.command(kind, "-w", database, given.args or {})))
+  end
+  local words, env = tools.connection(fields)
   local command = tools.command(through and name or tools.path(name, given.bin), kind, "-w", words, given.args or {})
   return (through or sh.output)(command, { env = env })
 end
@@ -72,7 +77,8 @@ end
 local function estimate(given, format, fields)
   if given.estimate then return given.estimate end
   if given.source or given.through or unknown.is(fields) then return nil end
-  local db, made = address.handle(address.is_server(given.from) and given.from or quote.with(fields, {}), "postgres.dump")
+  local itself = address.is_server(given.from) or address.is_remote(given.from)
+  local db, made = address.handle(itself and given.from or quote.with(fields, {}), "postgres.dump", itself and given.database or nil)
   return address.using(db, made, function(handle)
     local one = "select pg_database_size(current_database())"
     return handle:value(format == "cluster" and "select sum(pg_database_size(oid))::int8 from pg_database where datallowconn" or one)
@@ -147,7 +153,9 @@ end
 function dump.dump(given)
   given = options.check("postgres.dump", given, OPTIONS)
   local format = check(given)
-  local fields = given.from ~= nil and address.fields(given.from, "postgres.dump: from", given.database) or nil
+  local remote = address.is_remote(given.from)
+  if remote and given.through then errors.usage("postgres.dump: a remote server has its own way: no through") end
+  local fields = given.from ~= nil and not remote and address.fields(given.from, "postgres.dump: from", given.database) or nil
   local what = given.what or ("dump (%s) of %s to %s"):format(format, name_of(given, fields), given.to)
   local size = recorded.outcome(what) ~= "ok" and check_room(given, format, fields) or nil
   local list = parts(given, format, given.source or program(given, format, fields))

@@ -93,7 +93,7 @@ end
 
 local function connector(from, given)
   if given.connect then return given.connect end
-  if address.is_handle(from) then return nil end
+  if address.is_handle(from) and not address.is_remote(from) then return nil end
   return function(dbname) return (address.handle(from, "postgres.is_empty", dbname, given)) end
 end
 

@@ -85,6 +85,7 @@ end
 
 ---What the connected database holds.
 local function content(db, given)
+  if db.ahead then db:ahead(catalog.of_a_database(given.sizes ~= false)) end
   local found = { extensions = list(db, "extensions"), schemas = list(db, "schemas") }
   found.tables, found.snapshots = tables(db, given)
   found.sequences = sequences(db)
@@ -131,7 +132,7 @@ local function connector(from, given)
     if type(given.connect) ~= "function" then errors.usage("postgres.inventory: connect is a function that returns a psql handle") end
     return given.connect
   end
-  if address.is_handle(from) then return nil end
+  if address.is_handle(from) and not address.is_remote(from) then return nil end
   return function(dbname) return (address.handle(from, "postgres.inventory", dbname, given)) end
 end
 
@@ -144,6 +145,7 @@ local function one_database(connect, name, given)
 end
 
 local function global(db, given)
+  if db.ahead then db:ahead(catalog.of_a_server(given.sizes ~= false)) end
   local server = plain(db:row(catalog.server))
   local found = { server = server, databases = list(db, "databases", given.sizes ~= false) }
   if given.global ~= false then
@@ -153,11 +155,11 @@ local function global(db, given)
   if server.version_num < 100000 then
     errors.raise("refused", "the server is version %s: 10 and newer are understood", server.version)
   end
-  return found, db:value "select current_database()"
+  return found, db:value(catalog.current_database)
 end
 
 local function take(db, from, given)
-  if unknown.is(db:row(catalog.server)) then return unknown.new "inventory" end
+  if not address.is_remote(db) and unknown.is(db:row(catalog.server)) then return unknown.new "inventory" end
   local found, current = global(db, given)
   if given.databases then check_names(given.databases, found.databases) end
   local connect = connector(from, given)

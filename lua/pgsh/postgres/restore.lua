@@ -4,6 +4,7 @@
 local address = require "pgsh.postgres.address"
 local allow = require "pgsh.postgres.allow"
 local anew = require "pgsh.postgres.anew"
+local elsewhere = require "pgsh.postgres.elsewhere"
 local empty = require "pgsh.postgres.empty"
 local errors = require "pgsh.errors"
 local file = require "pgsh.file"
@@ -25,7 +26,8 @@ local restore = {}
 
 local OPTIONS = {
   from = "string", into = true, database = "string", validated = "table", db = "userdata", allow = "table", empty = true, replace = "table",
-  locales = "boolean", through = "function", bin = "string", args = "table", transaction = "boolean", timeout = true, stall = true,
+  locales = "boolean", there = "string", record = "string",
+  through = "function", bin = "string", args = "table", transaction = "boolean", timeout = true, stall = true,
   what = "string",
 }
 
@@ -39,6 +41,15 @@ local function check(given)
   end
   if given.through and not given.db and given.empty ~= false then
     errors.usage("postgres.restore: with through, give db = a psql handle that reaches the target, or empty = false")
+  end
+  if (given.there or given.record) and not address.is_remote(given.into) then
+    errors.usage("postgres.restore: there and record go with a remote server")
+  end
+  if address.is_remote(given.into) and not given.there then
+    errors.usage("postgres.restore: there = the path of the dump beside the remote server is missing: copy it there first")
+  end
+  if address.is_remote(given.into) and (given.through or given.replace) then
+    errors.usage("postgres.restore: into a remote server goes what lies there, as it is: neither through nor replace")
   end
   if given.db and not given.through then errors.usage("postgres.restore: db goes with through") end
   if given.empty ~= nil and type(given.empty) ~= "boolean" and type(given.empty) ~= "table" then
@@ -70,7 +81,7 @@ end
 -- psql is a command of this machine, which may always be run; the server it changes has to have been named as any other target. What
 -- is changed through something else (ssh, kubectl) is that one's target.
 local function must_be_named(db, given, format)
-  if throwaway.is(given.into) or given.through then return end
+  if throwaway.is(given.into) or given.through or address.is_remote(given.into) then return end
   local name = tostring(db):match "^psql (.*)$" or ""
   for _, target in ipairs(host.targets()) do
     if target.kind == "psql" and server_of(target.name, format) == server_of(name, format) then return end
@@ -117,14 +128,20 @@ end
 
 -- ---- the pipe ----
 
+-- What psql is told in any case.
+local function psql_flags(given, entries)
+  local flags = { "-X", "-q", "-w", "-v", "VERBOSITY=verbose", "-v", "SHOW_CONTEXT=errors", "-o", "/dev/null", "-f", "-" }
+  if #entries == 0 then table.move({ "-v", "ON_ERROR_STOP=1" }, 1, 2, #flags + 1, flags) end
+  if given.transaction then flags[#flags + 1] = "-1" end
+  return flags
+end
+
 -- psql's own messages in English, so that they can be told apart; nothing below a warning, which dumps do not want to see either.
 local function psql_part(given, fields, entries, reader)
   local more = { options = (not unknown.is(fields) and fields.options and fields.options .. " " or "") .. "-c client_min_messages=warning" }
   local words, env = tools.connection(fields, more)
   env.LC_ALL, env.LANGUAGE, env.PSQLRC, env.PGCLIENTENCODING = "C", false, false, false
-  local flags = { "-X", "-q", "-w", "-v", "VERBOSITY=verbose", "-v", "SHOW_CONTEXT=errors", "-o", "/dev/null", "-f", "-" }
-  if #entries == 0 then table.move({ "-v", "ON_ERROR_STOP=1" }, 1, 2, #flags + 1, flags) end
-  if given.transaction then flags[#flags + 1] = "-1" end
+  local flags = psql_flags(given, entries)
   local command = tools.command(given.through and "psql" or tools.path("psql", given.bin), flags, words)
   return (given.through or sh.input)(command, { env = env, stderr = function(line) reader:line(line) end })
 end
@@ -142,13 +159,30 @@ local function source_parts(given, format, validated)
 end
 
 local function name_of(given, fields)
-  if throwaway.is(given.into) then return given.into.name end
+  if throwaway.is(given.into) or address.is_remote(given.into) then return given.into.name end
   if unknown.is(fields) then return "a server that is not there yet" end
   return (fields.host or fields.hostaddr or fields.service or "the local server") .. (fields.port and ":" .. fields.port or "")
     .. (fields.dbname and "/" .. quote.show(fields.dbname) or "")
 end
 
+-- In a pod, on another host: psql there reads what lies there.
+local function run_there(given, validated, entries, what)
+  local server, reader = given.into, psql_errors.new(entries)
+  local packed = unknown.is(validated) or validated.packed
+  if not unknown.is(validated) and recorded.outcome(what) ~= "ok" then
+    elsewhere.check_copy(server, given.there, validated.sha512.file)
+  end
+  local flags = tools.command(psql_flags(given, entries), "-d", given.database or server.database)
+  local done = server.where:run(elsewhere.command(server, given.there, packed, entries, flags), {
+    what = what, timeout = given.timeout, record = given.record, limit = "1M",
+  })
+  if unknown.is(done) then return done end
+  elsewhere.judge(server, given.there, done.out, reader)
+  return { out_bytes = validated.plain_bytes }, reader
+end
+
 local function run(given, fields, validated, entries, what)
+  if address.is_remote(given.into) then return run_there(given, validated, entries, what) end
   local format = not unknown.is(validated) and validated.format or nil
   local reader = psql_errors.new(entries)
   local list = source_parts(given, format, validated)
@@ -182,7 +216,9 @@ end
 local function in_place(given, entries)
   local validated = proof(given)
   local format = not unknown.is(validated) and validated.format or "cluster"
-  local fields = address.fields(given.into, "postgres.restore: into", given.database)
+  local remote = address.is_remote(given.into)
+  if remote and format == "custom" then errors.usage("postgres.restore: an archive cannot be restored into a remote server") end
+  local fields = remote and {} or address.fields(given.into, "postgres.restore: into", given.database)
   if not unknown.is(fields) and not fields.dbname and format == "cluster" then fields.dbname = "postgres" end
   local what = given.what or ("restore %s into %s"):format(given.from, name_of(given, fields))
   local outcome = recorded.outcome(what)
@@ -191,6 +227,8 @@ local function in_place(given, entries)
     local db, made = given.db, false
     if throwaway.is(given.into) then
       db, made = given.into:psql(given.database), true
+    elseif remote then
+      db = given.into:at(given.database)
     elseif not db then
       db, made = address.handle(quote.with(fields, {}), "postgres.restore")
     end
