@@ -1,0 +1,156 @@
+-- The Kubernetes lab for specs: one process for a spec file, put back to its first day before each test.
+--
+--   local kube = require("tests.spec.support.kube").start()   options: world ("upgrade", "restore", "all", "empty"), client ("1.32", "1.20")
+--   kube.env                    KUBECONFIG, and PATH with the stand-in for kubectl first
+--   kube.dir, kube.work         the lab's directory; copies of the manifests to edit (postgresql/, services/, selfhosted/)
+--   kube.volumes                the directory of the simulated cloud's volumes (tests/lab/kube/disks.lua)
+--   kube.majors.old, .new       { major, version, bin, derived }: what the images postgres:<major> run
+--   kube.mode                   how pods are kept apart: root, user or rewrite (tests/lab/kube/sandbox.lua)
+--   kube:reset { world = "restore", service_pause = 0.1 }    options as tests/lab/kube/cluster.lua lists them; returns seconds taken
+--   kube:kubectl("get pods")    status, stdout and stderr together;  kube:shell(command) the same for any command
+--   kube:sql("postgres", "select 1", { namespace, dbname, user })   asked of the deployment's pod directly, whatever kubectl is made to say
+--   kube:state()                .deployments["default/site"] = { replicas, ready, image }, .pods, .claims, .volumes
+--   kube:faults { … }; kube:faults(false)                    tests/lab/kube/faults.lua lists them
+--   kube:hold("stuck-finalizer", "postgres%-data"); kube:release("stuck-finalizer", "postgres%-data")
+--   kube:evict("postgres"); kube:kill("postgres")
+--   kube:calls()                every kubectl so far: { args, status, time, requests };  kube:calls(true): as texts
+--   kube:audit()                what changed: { what, kind, namespace, name, detail };   kube:changes(): as texts, "scaled Deployment/site 2 -> 0"
+--   kube:disks()                the cloud's volumes: { id, label, size, status, linode_id }
+--   kube:wait_until(test, seconds); kube:stop()
+local json = require "cjson"
+local http = require "socket.http"
+local ltn12 = require "ltn12"
+local socket = require "socket"
+
+local kube = {}
+local Kube = {}
+Kube.__index = Kube
+
+local START_LIMIT_S = 90
+
+local function read_file(path)
+  local file = io.open(path)
+  if not file then return "" end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+local function quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
+kube.quote = quote
+
+function kube.start(options)
+  options = options or {}
+  local place = os.tmpname()
+  local words = { "exec lua5.4 tests/lab/kube/lab.lua" }
+  if options.world then words[#words + 1] = "--world " .. options.world end
+  if options.client then words[#words + 1] = "--client " .. options.client end
+  words[#words + 1] = (">%s.out 2>%s.err"):format(place, place)
+  -- The lab ends when its standard input does: with this process, whatever becomes of it.
+  local self = setmetatable({ input = assert(io.popen(table.concat(words, " "), "w")), place = place }, Kube)
+  local deadline = socket.gettime() + START_LIMIT_S
+  repeat
+    socket.sleep(0.02)
+    local line = read_file(place .. ".out"):match "^([^\n]*)\n"
+    if line then
+      for name, value in pairs(json.decode(line)) do self[name] = value end
+      return self
+    end
+  until socket.gettime() > deadline
+  error("the lab did not start: " .. read_file(place .. ".err"))
+end
+
+function Kube:stop()
+  if not self.input then return end
+  self.input:close()
+  self.input = nil
+  for _, suffix in ipairs { "", ".out", ".err" } do os.remove(self.place .. suffix) end
+end
+
+-- What the lab complained about.
+function Kube:errors() return read_file(self.place .. ".err") end
+
+function Kube:call(method, path, body)
+  local text, parts = body and json.encode(body), {}
+  local ok, status = http.request {
+    url = self.control .. "/_lab" .. path, method = method, sink = ltn12.sink.table(parts),
+    source = text and ltn12.source.string(text) or nil,
+    headers = { ["Content-Type"] = text and "application/json" or nil, ["Content-Length"] = text and #text or 0 },
+  }
+  local reply = table.concat(parts)
+  if not ok or status ~= 200 then error(("lab: %s %s: %s %s"):format(method, path, tostring(status), reply)) end
+  return json.decode(reply)
+end
+
+function Kube:reset(options)
+  return self:call("POST", "/reset", options and next(options) and options or nil).took
+end
+
+function Kube:options(options) return self:call("POST", "/options", options) end
+function Kube:state() return self:call("GET", "/state") end
+function Kube:audit() return self:call("GET", "/audit") end
+function Kube:disks() return self:call("GET", "/volumes") end
+
+-- A list adds faults; false takes all back, the standing ones too.
+function Kube:faults(list)
+  if list == false then return self:call("DELETE", "/faults") end
+  return self:call("POST", "/faults", list)
+end
+
+function Kube:hold(name, on) self:call("POST", "/hold", { name = name, on = on }) end
+function Kube:release(name, on) self:call("POST", "/hold", { name = name, on = on, clear = true }) end
+
+function Kube:evict(deployment, namespace) self:call("POST", "/evict", { deployment = deployment, namespace = namespace }) end
+function Kube:kill(deployment, namespace) self:call("POST", "/kill", { deployment = deployment, namespace = namespace }) end
+
+function Kube:sql(deployment, text, options)
+  local body = { deployment = deployment, sql = text }
+  for name, value in pairs(options or {}) do body[name] = value end
+  return self:call("POST", "/sql", body).output
+end
+
+-- A conninfo (Unix socket, superuser) of the server in a deployment's pod.
+function Kube:conninfo(deployment, namespace)
+  return self:call("GET", ("/conninfo?deployment=%s&namespace=%s"):format(deployment, namespace or "default")).conninfo
+end
+
+function Kube:calls(as_texts)
+  local all = self:call("GET", "/calls")
+  if not as_texts then return all end
+  for i, call in ipairs(all) do all[i] = table.concat(call.args, " ") end
+  return all
+end
+
+function Kube:changes()
+  local out = {}
+  for _, entry in ipairs(self:audit()) do
+    out[#out + 1] = ("%s %s/%s%s"):format(entry.what, entry.kind, entry.name, entry.detail and " " .. entry.detail or "")
+  end
+  return out
+end
+
+-- A shell command with the environment that pgsh gets; its exit status and both outputs together.
+function Kube:shell(command)
+  local words = {}
+  for name, value in pairs(self.env) do words[#words + 1] = ("export %s=%s\n"):format(name, quote(value)) end
+  local pipe = assert(io.popen(table.concat(words) .. "{ " .. command .. "\n} 2>&1 </dev/null; printf '\\n%d' $?"))
+  local output = pipe:read "a"
+  pipe:close()
+  local text, status = output:match "^(.*)\n(%d+)$"
+  return tonumber(status), text
+end
+
+function Kube:kubectl(words) return self:shell("kubectl " .. words) end
+
+-- Wait until test(state) holds.
+function Kube:wait_until(test, seconds)
+  local deadline = socket.gettime() + (seconds or 20)
+  repeat
+    local seen = self:state()
+    if test(seen) then return seen end
+    socket.sleep(0.05)
+  until socket.gettime() > deadline
+  error "kube:wait_until: it did not happen"
+end
+
+return kube
