@@ -91,6 +91,9 @@ function task:join() end
 function task:cancel() end
 ---@return boolean
 function task:done() end
+---Make it nobody's child: it ends by itself, by its own cancel, or with the process.
+---@return pgsh.Task
+function task:detach() end
 ---Start f(...) as a child task.
 ---@param name string
 ---@param f function
@@ -142,6 +145,68 @@ function host.ask(question) end
 ---Is there somebody to ask (a terminal, and no --no-input)?
 ---@return boolean
 function host.interactive() end
+
+---Read a line with the line editor; waits. nil at the end of input, false when Ctrl-C threw the line away. Raises ERR_ANSWER without a
+---terminal. Forgets interrupts that were not dealt with.
+---@param prompt string             # colours between \1 and \2
+---@param preset? string            # stands in the line at first
+---@return string|false|nil
+function host.line(prompt, preset) end
+---The line that is being read, with another prompt.
+---@param prompt string
+function host.set_prompt(prompt) end
+---An entry that the arrow keys and Ctrl-R find; nil: forget all.
+---@param entry? string
+function host.remember(entry) end
+---Called while a line is typed; must not wait.
+---@param f fun(line: string, point: integer): {start: integer, matches: string[], append: string?, hint: string?}?
+function host.completer(f) end
+---@return {columns: integer, rows: integer, terminal: boolean, colour: boolean}
+function host.terminal() end
+---Run a program that has the terminal (pager, editor); waits. Its exit status.
+---@param argv string[]
+---@param input? string             # its standard input; nil: the terminal
+---@return integer
+function host.program(argv, input) end
+---Whom Ctrl-C is for; nil: the main task. `patience`: how many interrupts that were not dealt with are borne before the next one ends pgsh.
+---@param whom? pgsh.Task
+---@param patience? integer         # default 1
+function host.foreground(whom, patience) end
+---Show every change to f before it is let out; f may wait, and raises to refuse. nil: to nobody. Returns the former one.
+---@param f? fun(change: {target: string, kind: string, name: string, address: string?, verb: string, show: string, detail: string?})
+---@return function? former
+function host.gate(f) end
+---What a statement is: "read", "empty", "statement", "function", "many", "broken", and the word or function that makes it so.
+---@param sql string
+---@return string verdict, string name
+function host.sql_guard(sql) end
+---Write a file of the operator's own (0600, directories 0700). nil and why when it cannot be written.
+---@param path string
+---@param text string
+---@param how? "append"|"new"|"replace"
+---@return boolean?, string?
+function host.keep(path, text, how) end
+---The end of a file, from the beginning of a line; nil when it cannot be read.
+---@param path string
+---@param bytes integer
+---@return string?
+function host.tail(path, bytes) end
+---Widths of the columns of rows, and whether each is right-aligned.
+---@param rows table[]
+---@param columns string[]
+---@param options? {to: integer?, max_width: integer?, null: string?}
+---@return integer[] widths, boolean[] rights
+function host.grid_measure(rows, columns, options) end
+---Lines of an aligned table.
+---@param rows table[]
+---@param columns string[]
+---@param options {from: integer, to: integer, widths: integer[], rights: boolean[], null: string?}
+---@return string
+function host.grid_lines(rows, columns, options) end
+---Columns that a text takes on a terminal.
+---@param text string
+---@return integer
+function host.width(text) end
 
 ---@class pgsh.RunInfo
 ---@field id string

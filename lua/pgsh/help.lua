@@ -9,6 +9,7 @@ local help = {}
 local OVERVIEW = [[
 pgsh: a shell for the people who keep Postgres running
 
+  pgsh | pgsh shell CONNINFO              the interactive shell; without a terminal: entries from standard input
   pgsh FILE.lua [--PARAMETER VALUE …]     run a procedure
   pgsh plan FILE.lua …                    reads are made, changes only shown (also -n)
   pgsh checklist FILE.lua …               the procedure as a Markdown checklist; reads nothing
@@ -187,8 +188,10 @@ function help.command(invocation)
   errors.raise("usage", "there is no help on %s%s", topic, require("pgsh.nearest").hint(topic, names))
 end
 
--- The global name whose value it is.
-local function name_of(value)
+---The global name whose value it is.
+---@param value any
+---@return string?
+function help.name_of(value)
   local globals = require "pgsh.globals"
   for _, name in ipairs(globals.names()) do
     if globals.find(name) == value then return name end
@@ -198,7 +201,7 @@ end
 ---help(x) in scripts: text about a name or a value.
 ---@param subject any
 function help.of(subject)
-  local name = type(subject) == "string" and subject or subject ~= nil and name_of(subject) or nil
+  local name = type(subject) == "string" and subject or subject ~= nil and help.name_of(subject) or nil
   if subject == nil then return output(overview()) end
   local text = name and topic_text(name)
   output(text or ("nothing is written about %s\n"):format(tostring(subject)))

@@ -10,6 +10,7 @@ local COMMANDS = {
   plan = { "plan", "start" }, checklist = { "checklist", "start" },
   runs = { "runs", "list" }, show = { "runs", "show" }, status = { "runs", "one" }, report = { "runs", "report" },
   help = { "help", "command" }, completion = { "completion", "command" },
+  shell = { "shell", "command" },
   eval = { "eval", "code" }, stdin = { "eval", "stdin" },
 }
 

@@ -54,6 +54,16 @@ LINES["log"] = function(e)
   if e.level ~= "debug" then return ("     %s%s"):format(e.level ~= "info" and e.level .. ": " or "", e.text) end
 end
 
+LINES["shell.line"] = function(e) return ("%d> %s"):format(e.line, (e.text:gsub("\n", "\n" .. (" "):rep(12 + #tostring(e.line))))) end
+LINES["shell.done"] = function(e)
+  if e.error then return "     " .. line_of_error(e.error) end
+  if e.rows then return ("     %d row%s in %.1f s"):format(e.rows, e.rows == 1 and "" or "s", (e.ms or 0) / 1000) end
+end
+LINES["shell.window"] = function(e)
+  if not e.open then return ("     read-only again: %s"):format(e.target) end
+  return ("     CHANGES WITHOUT ASKING to %s for %g minutes: %s"):format(e.target, e.minutes, e.reason)
+end
+
 local function line_of(event)
   local f = LINES[event.type]
   return f and f(event)

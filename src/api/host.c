@@ -152,6 +152,8 @@ int luaopen_pgsh_host(lua_State *L) {
   host_add_task(L);
   host_add_store(L);
   host_add_text(L);
+  host_add_console(L);
+  host_add_grid(L);
   host_push_facts(L);
   host_push_errors(L);
   lua_setfield(L, -2, "errors");

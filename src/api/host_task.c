@@ -118,6 +118,12 @@ static int l_task_done(lua_State *L) {
   return 1;
 }
 
+static int l_task_detach(lua_State *L) {
+  task_detach(*host_check_task(L));
+  lua_settop(L, 1);
+  return 1;
+}
+
 static int l_task_gc(lua_State *L) {
   Task **box = luaL_checkudata(L, 1, TASK_NAME);
   Task *task = *box;
@@ -190,7 +196,8 @@ void host_add_task(lua_State *L) {
       {"spawn", l_host_spawn}, {"shield", l_host_shield},           {"interrupts", l_host_interrupts},
       {"ask", l_host_ask},     {"interactive", l_host_interactive}, {NULL, NULL},
   };
-  static const luaL_Reg methods[] = {{"join", l_task_join}, {"cancel", l_task_cancel}, {"done", l_task_done}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"join", l_task_join}, {"cancel", l_task_cancel}, {"done", l_task_done}, {"detach", l_task_detach}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   luaL_newmetatable(L, TASK_NAME);
   luaL_newlib(L, methods);

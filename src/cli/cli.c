@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "cli/cli_lua.h"
+#include "cli/edit.h"
 #include "cli/options.h"
 #include "cli/out.h"
 #include "cli/prompt.h"
@@ -40,8 +41,10 @@ typedef struct Cli {
   Prompt *prompt;
   Task *task;
   CliExit leave; /* os.exit of `pgsh lua` */
-  bool lua;      /* the command is `lua` */
-  Err err;       /* what ended it */
+  Edit *edit;
+  bool lua;   /* the command is `lua` */
+  bool shell; /* the command is `shell` */
+  Err err;    /* what ended it */
   int status;
 } Cli;
 
@@ -64,9 +67,9 @@ static bool cli_is_query(const char *command) {
 
 static ViewSetup cli_view_setup(const Cli *cli) {
   const Invocation *in = &cli->invocation;
-  ViewSetup setup = {.quiet = in->quiet || cli->lua, .verbose = in->verbose, .data_on_stderr = in->bare};
+  ViewSetup setup = {.quiet = in->quiet || cli->lua, .verbose = in->verbose, .shell = cli->shell};
   setup.data_command = cli_is_query(in->command) || in->help || in->list || cli->lua;
-  setup.asks = !in->no_input && isatty(STDIN_FILENO) == 1;
+  setup.asks = !in->no_input && !cli->shell && isatty(STDIN_FILENO) == 1;
   setup.on_run = signals_set_run;
   if (in->output != NULL && strcmp(in->output, "json") == 0) setup.output = VIEW_JSON;
   if (in->output != NULL && strcmp(in->output, "jsonl") == 0) setup.output = VIEW_JSONL;
@@ -90,6 +93,8 @@ static bool cli_open(Cli *cli) {
   cli->run->asker = prompt_ask;
   cli->run->asker_self = cli->prompt;
   cli->run->interactive = prompt_can_ask(cli->prompt);
+  cli->edit = edit_new(cli->view, cli->run->interactive);
+  cli->run->console = edit_console(cli->edit);
   return run_set_state(cli->run, cli->invocation.state, &cli->err);
 }
 
@@ -117,11 +122,26 @@ static void cli_suspend(Cli *cli) {
   prompt_redraw(cli->prompt);
 }
 
+/* The first one is for what the operator started last, a second one for the shell that waits for its end. */
+static void cli_interrupt(Cli *cli) {
+  Task *foreground = cli->run->foreground;
+  if (foreground != NULL) task_cancel(foreground, ERR_INTERRUPTED);
+  if (foreground == NULL || vm_interrupts(cli->vm) > 1) task_cancel(cli->task, ERR_INTERRUPTED);
+}
+
 static void cli_take_signals(Cli *cli) {
   unsigned news = signals_take();
-  if (news & SIGNAL_TERMINATED) prompt_close_input(cli->prompt);
+  if (news & SIGNAL_TERMINATED) {
+    prompt_close_input(cli->prompt);
+    cli->run->interactive = false;
+    edit_close_input(cli->edit);
+  }
   /* A script that was computing has raised it already, and the engine may be asking by now: that question is not to be hit. */
-  if ((news & SIGNAL_INTERRUPTED) && vm_interrupts(cli->vm) > 0) task_cancel(cli->task, ERR_INTERRUPTED);
+  if ((news & SIGNAL_INTERRUPTED) && edit_is_reading(cli->edit))
+    edit_interrupt(cli->edit);
+  else if ((news & SIGNAL_INTERRUPTED) && vm_interrupts(cli->vm) > 0)
+    cli_interrupt(cli);
+  if (news & SIGNAL_RESIZED) edit_resize(cli->edit);
   if (news & SIGNAL_SUSPENDED) cli_suspend(cli);
 }
 
@@ -169,7 +189,6 @@ static void cli_take_results(Cli *cli) {
     cli->status = !cli->lua && count > 0 && lua_isinteger(L, -count) ? (int)lua_tointeger(L, -count) : 0;
     lua_pop(L, count);
   }
-  if (cli->invocation.bare && cli->status == 0) cli->status = 2;
 }
 
 /* What did not reach its reader counts, unless the reader left by himself. */
@@ -190,6 +209,7 @@ static void cli_close(Cli *cli) {
   if (cli->task != NULL) task_release(cli->task);
   if (!vm_free(cli->vm, &leaked)) out_complain("internal error: %s", leaked.message);
   run_free(cli->run);
+  edit_free(cli->edit);
   view_free(cli->view);
   prompt_free(cli->prompt);
   if (!loop_free(cli->loop, &leaked)) out_complain("internal error: %s", leaked.message);
@@ -199,6 +219,7 @@ static void cli_close(Cli *cli) {
 
 static void cli_run(Cli *cli) {
   cli->lua = strcmp(cli->invocation.command, "lua") == 0;
+  cli->shell = strcmp(cli->invocation.command, "shell") == 0;
   bool ready = cli_open(cli) && cli_start(cli);
   if (ready) {
     signals_arm(cli->vm);
@@ -214,7 +235,7 @@ static void cli_run(Cli *cli) {
 
 int cli_main(int argc, char **argv) {
   Cli cli = {0};
-  if (!options_parse(&cli.invocation, argc, argv, isatty(STDIN_FILENO) == 1, &cli.err)) {
+  if (!options_parse(&cli.invocation, argc, argv, &cli.err)) {
     out_complain("%s", cli.err.message);
     cli.status = err_exit(cli.err.code);
   } else if (cli.invocation.version) {

@@ -257,6 +257,12 @@ static void on_progress(Fold *fold, const json_t *event) {
   fold->progress = buf_take(&line);
 }
 
+/* An entry of the shell is over: whatever its tasks waited for. */
+static void on_shell_done(Fold *fold, const json_t *event) {
+  (void)event;
+  fold_clear_waits(fold);
+}
+
 /* Clocks */
 
 FoldClock *fold_clock(const Fold *fold, const char *name) {
@@ -302,7 +308,7 @@ void fold_event(Fold *fold, EventType type, const json_t *event) {
       [EVENT_STEP_UNDONE] = on_step_undone,       [EVENT_STEP_NOTE] = on_step_note,     [EVENT_WAIT_STARTED] = on_wait_started,
       [EVENT_WAIT_SEEN] = on_wait_seen,           [EVENT_WAIT_ENDED] = on_wait_ended,   [EVENT_EFFECT_INTENT] = on_effect_intent,
       [EVENT_EFFECT_OUTCOME] = on_effect_outcome, [EVENT_PROGRESS] = on_progress,       [EVENT_CLOCK_OPENED] = on_clock_opened,
-      [EVENT_CLOCK_CLOSED] = on_clock_closed,
+      [EVENT_CLOCK_CLOSED] = on_clock_closed,     [EVENT_SHELL_DONE] = on_shell_done,
   };
   if (type < EVENT_COUNT && handlers[type] != NULL) handlers[type](fold, event);
 }

@@ -54,7 +54,7 @@ static const Command options_commands[] = {
     {"run", true, true},      {"plan", true, true},     {"checklist", true, true},    {"runs", false, false},
     {"show", false, false},   {"status", false, false}, {"resume", false, true},      {"undo", false, true},
     {"report", false, false}, {"help", false, false},   {"completion", false, false}, {"lua", true, true},
-    {"eval", false, true},    {"stdin", false, true},
+    {"shell", false, false},  {"eval", false, true},    {"stdin", false, true},
 };
 #define COMMANDS_COUNT (sizeof options_commands / sizeof options_commands[0])
 /* "eval" and "stdin" are what -e and - lead to, not words to type. */
@@ -289,27 +289,23 @@ static void parser_find_file(Parser *parser) {
   }
 }
 
-static bool parser_settle(Parser *parser, bool input_is_terminal) {
+static bool parser_settle(Parser *parser) {
   Invocation *to = parser->to;
   parser_find_file(parser);
   if (to->has_code && parser->command == NULL) parser->command = command_find("eval", COMMANDS_COUNT);
   if (to->has_code && strcmp(parser->command->name, "eval") != 0)
     return err_set(parser->err, ERR_USAGE, "-e does not go together with %s", parser->command->name);
-  if (parser->command == NULL && (to->help || to->version || input_is_terminal)) {
-    to->bare = !to->help && !to->version;
-    parser->command = command_find("help", COMMANDS_COUNT);
-  }
-  if (parser->command == NULL) parser->command = command_find("stdin", COMMANDS_COUNT);
+  if (parser->command == NULL) parser->command = command_find(to->help || to->version ? "help" : "shell", COMMANDS_COUNT);
   if (!parser->command->takes_others && to->rest.count > 0) return option_refuse(parser, to->rest.items[0]);
   bool plan = to->dry_run && strcmp(parser->command->name, "run") == 0;
   to->command = plan ? "plan" : parser->command->name;
   return true;
 }
 
-bool options_parse(Invocation *invocation, int argc, char **argv, bool input_is_terminal, Err *err) {
+bool options_parse(Invocation *invocation, int argc, char **argv, Err *err) {
   memset(invocation, 0, sizeof *invocation);
   Parser parser = {.to = invocation, .argv = argv, .argc = argc, .next = 1, .err = err};
-  return parser_words(&parser) && parser_settle(&parser, input_is_terminal);
+  return parser_words(&parser) && parser_settle(&parser);
 }
 
 void options_fini(Invocation *invocation) {

@@ -28,12 +28,11 @@ typedef struct Invocation {
   char *from, *until, *on_failure, *start_at, *output, *state, *color;
   bool dry_run, yes, no_input, step, quiet, verbose, list, help, version;
   bool has_code;
-  bool bare; /* nothing at all was asked for: help belongs on standard error, exit status 2 */
 } Invocation;
 
-/* Parse. `input_is_terminal`: whether standard input is one (it decides what no words at all mean). False and ERR_USAGE, one
- * line that names the nearest option. options_fini in either case. */
-bool options_parse(Invocation *invocation, int argc, char **argv, bool input_is_terminal, Err *err);
+/* Parse. No words at all are the command "shell". False and ERR_USAGE, one line that names the nearest option. options_fini in
+ * either case. */
+bool options_parse(Invocation *invocation, int argc, char **argv, Err *err);
 void options_fini(Invocation *invocation);
 /* Push {command, file, words, rest, options, known?}. options: the long names with '_' for '-' (dry_run, yes, confirm[], skip[],
  * params[], on_failure…) and `code` (-e). `known` lists pgsh's own options when rest holds something, so that a misspelt one

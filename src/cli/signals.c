@@ -15,7 +15,9 @@ static volatile sig_atomic_t signals_news;
 static char signals_farewell[256] = "interrupted\n";
 static volatile sig_atomic_t signals_farewell_len = sizeof "interrupted\n" - 1;
 
-static const int signals_handled[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGQUIT};
+static volatile sig_atomic_t signals_idle, signals_patience = 1;
+
+static const int signals_handled[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGQUIT, SIGWINCH};
 #define SIGNALS_COUNT (sizeof signals_handled / sizeof signals_handled[0])
 
 void signals_set_run(const char *run) {
@@ -44,20 +46,22 @@ static void signals_add(sig_atomic_t news) { signals_news |= news; }
 static void on_stop(int number) {
   int saved = errno;
   Vm *vm = signals_vm;
-  if (vm != NULL) {
-    if (vm_interrupts(vm) > 0) signals_leave(); /* the first one has not been dealt with yet */
+  if (vm != NULL && number == SIGINT && signals_idle) {
+    signals_add(SIGNAL_INTERRUPTED);
+    loop_wake(vm_loop(vm));
+  } else if (vm != NULL) {
+    if (vm_interrupts(vm) >= signals_patience) signals_leave(); /* the former ones have not been dealt with yet */
     signals_add(number == SIGINT ? SIGNAL_INTERRUPTED : SIGNAL_INTERRUPTED | SIGNAL_TERMINATED);
     vm_interrupt(vm);
   }
   errno = saved;
 }
 
-static void on_suspend(int number) {
+static void on_news(int number) {
   int saved = errno;
   Vm *vm = signals_vm;
-  (void)number;
   if (vm != NULL) {
-    signals_add(SIGNAL_SUSPENDED);
+    signals_add(number == SIGTSTP ? SIGNAL_SUSPENDED : SIGNAL_RESIZED);
     loop_wake(vm_loop(vm));
   }
   errno = saved;
@@ -67,6 +71,7 @@ static void on_suspend(int number) {
 static void on_quit(int number) {
   tty_erase_signal();
   tty_restore();
+  if (signals_idle) _exit(130); /* from the shell's prompt it is a way out, not a defect to look into */
   signal(number, SIG_DFL);
   raise(number);
 }
@@ -88,9 +93,13 @@ void signals_arm(Vm *vm) {
   signal(SIGPIPE, SIG_IGN);
   for (size_t i = 0; i < SIGNALS_COUNT; i++) {
     int number = signals_handled[i];
-    signals_set(number, number == SIGTSTP ? on_suspend : number == SIGQUIT ? on_quit : on_stop);
+    bool news = number == SIGTSTP || number == SIGWINCH;
+    signals_set(number, news ? on_news : number == SIGQUIT ? on_quit : on_stop);
   }
 }
+
+void signals_set_idle(bool idle) { signals_idle = idle; }
+void signals_set_patience(int count) { signals_patience = count; }
 
 void signals_disarm(void) {
   signals_vm = NULL;

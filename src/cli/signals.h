@@ -16,6 +16,7 @@ typedef enum SignalNews {
   SIGNAL_INTERRUPTED = 1, /* stop the task */
   SIGNAL_TERMINATED = 2,  /* and ask nobody */
   SIGNAL_SUSPENDED = 4,   /* erase what is live, then call signals_suspend */
+  SIGNAL_RESIZED = 8,     /* the terminal has another size */
 } SignalNews;
 
 /* From now on. The Vm and its Loop are borrowed until signals_disarm. */
@@ -26,6 +27,10 @@ void signals_disarm(void);
 unsigned signals_take(void);
 /* Stop the process, as Ctrl-Z asked; returns when it is continued. */
 void signals_suspend(void);
+/* While nothing runs that could be interrupted (a line is typed, a pager has the terminal): Ctrl-C is only told. */
+void signals_set_idle(bool idle);
+/* How many interrupts that were not dealt with yet are borne before the next one ends the process; 1 at first. */
+void signals_set_patience(int count);
 /* The run that a hard exit tells how to go on with; NULL: none. Copied. */
 void signals_set_run(const char *run);
 

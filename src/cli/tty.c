@@ -11,6 +11,7 @@
 static struct termios tty_saved;
 static volatile sig_atomic_t tty_silent; /* the terminal differs from tty_saved */
 static volatile sig_atomic_t tty_live_rows;
+static volatile sig_atomic_t tty_watched; /* a library changed it: it may also have asked for bracketed paste */
 
 static size_t tty_variable(const char *name, size_t fallback) {
   const char *text = getenv(name);
@@ -45,10 +46,24 @@ void tty_silence(bool on) {
   tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
 }
 
+static void tty_write(const char *text, size_t len) {
+  ssize_t done = write(STDERR_FILENO, text, len);
+  (void)done; /* nobody is left to be told */
+}
+
+void tty_watch(bool on) {
+  if (on && !tty_silent && tty_is_ours() && tcgetattr(STDIN_FILENO, &tty_saved) == 0) tty_silent = tty_watched = 1;
+  if (!on && tty_watched) tty_silent = tty_watched = 0;
+}
+
 void tty_restore(void) {
+  static const char plain_paste[] = "\033[?2004l\r\n";
   if (!tty_silent || !tty_is_ours()) return;
   tcsetattr(STDIN_FILENO, TCSANOW, &tty_saved);
   tty_silent = 0;
+  if (!tty_watched) return;
+  tty_watched = 0;
+  tty_write(plain_paste, sizeof plain_paste - 1);
 }
 
 void tty_flush_input(void) {
@@ -56,11 +71,6 @@ void tty_flush_input(void) {
 }
 
 void tty_set_live_rows(size_t rows) { tty_live_rows = (sig_atomic_t)rows; }
-
-static void tty_write(const char *text, size_t len) {
-  ssize_t done = write(STDERR_FILENO, text, len);
-  (void)done; /* nobody is left to be told */
-}
 
 void tty_erase_signal(void) {
   if (tty_live_rows == 0) return;

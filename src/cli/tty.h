@@ -12,6 +12,8 @@ void tty_size(int fd, size_t *columns, size_t *rows);
 /* Do not echo what is typed (while something is redrawn, or a secret is entered). Does nothing in the background, or when
  * standard input is no terminal. The former state is remembered, and restored at exit. */
 void tty_silence(bool on);
+/* A library changes the terminal from here on (true) until it has put it back (false): tty_restore then does it for it. */
+void tty_watch(bool on);
 /* Give the terminal back as it was. */
 void tty_restore(void);
 /* Forget what was typed before it was asked for. */

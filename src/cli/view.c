@@ -69,6 +69,21 @@ void view_free(View *view) {
     view_destroy(view);
 }
 
+static void view_curtain(const View *view, ViewCurtain what) {
+  if (view->curtain != NULL) view->curtain(view->curtain_self, what);
+}
+
+void view_set_curtain(View *view, void (*curtain)(void *self, ViewCurtain what), void *self) {
+  Buf out = {0};
+  live_erase(view, &out);
+  live_stop(view);
+  out_write(STDERR_FILENO, buf_str(&out), out.len);
+  buf_fini(&out);
+  view->curtain = curtain;
+  view->curtain_self = self;
+  if (curtain == NULL) live_touch(view);
+}
+
 void view_flush(View *view) {
   if (view->paper.len == 0) return;
   if (view->suspended > 0) {
@@ -82,12 +97,13 @@ void view_flush(View *view) {
   buf_add(&out, buf_str(&view->paper), view->paper.len);
   buf_clear(&view->paper);
   if (live) live_draw(view, &out); /* in the same write: no flicker */
+  view_curtain(view, VIEW_HIDE);
   out_write(STDERR_FILENO, buf_str(&out), out.len);
+  view_curtain(view, VIEW_SHOW);
   buf_fini(&out);
 }
 
 void view_write_data(View *view, const char *bytes, size_t len) {
-  int fd = view->setup.data_on_stderr ? STDERR_FILENO : STDOUT_FILENO;
   view_flush(view);
   if (view->suspended > 0 && view->out_terminal) {
     buf_add(&view->held_data, bytes, len);
@@ -100,12 +116,15 @@ void view_write_data(View *view, const char *bytes, size_t len) {
     buf_fini(&out);
     live_touch(view);
   }
-  out_write(fd, bytes, len);
+  if (view->out_terminal) view_curtain(view, VIEW_HIDE);
+  out_write(STDOUT_FILENO, bytes, len);
+  if (view->out_terminal) view_curtain(view, VIEW_SHOW);
 }
 
 void view_suspend(View *view) {
   view_flush(view);
   if (view->suspended++ > 0) return;
+  view_curtain(view, VIEW_RELEASE);
   Buf out = {0};
   live_erase(view, &out);
   live_stop(view);
@@ -124,6 +143,7 @@ void view_resume(View *view) {
   buf_add(&view->paper, buf_str(&view->held), view->held.len);
   buf_fini(&view->held);
   view_flush(view);
+  view_curtain(view, VIEW_TAKE);
   live_touch(view);
 }
 

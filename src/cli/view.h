@@ -18,12 +18,20 @@ typedef struct ViewSetup {
   bool quiet;                      /* only failures, questions and the last line */
   bool verbose;                    /* also each read and each change */
   bool data_command;               /* what "output" events carry is the answer itself, also with --output json|jsonl */
-  bool data_on_stderr;             /* ... and it belongs to standard error (help after a wrong call) */
+  bool shell;                      /* the run is an interactive session: its own events are not shown */
   bool asks;                       /* an interrupted run asks what to do next */
   void (*on_run)(const char *run); /* told the id of the run once it has one; or NULL */
 } ViewSetup;
 
 typedef struct View View;
+
+/* What becomes of a line that the operator is typing while something else is printed. */
+typedef enum ViewCurtain {
+  VIEW_HIDE,    /* it goes from the screen, the cursor stands at the beginning of an empty line */
+  VIEW_SHOW,    /* it is drawn again, where the cursor is */
+  VIEW_RELEASE, /* it goes, and the terminal is somebody else's (a question, Ctrl-Z) */
+  VIEW_TAKE,    /* and comes back */
+} ViewCurtain;
 
 View *view_new(Loop *loop, const ViewSetup *setup);
 /* Erases what is live. The memory goes with the loop's next turns. NULL is fine. */
@@ -40,6 +48,8 @@ void view_resume(View *view);
 /* While suspended for a question: the head of the line the operator types in ("READ-ONLY 0:31 of 5:00  "), kept up to date in
  * place until view_resume when `ticking`. Printed by this call; empty when no clock is open. */
 void view_show_clocks(View *view, bool ticking);
+/* A line is being typed: lines are printed above it, nothing is drawn live. NULL: it is over. */
+void view_set_curtain(View *view, void (*curtain)(void *self, ViewCurtain what), void *self);
 /* The styles questions are printed with. */
 const Style *view_style(const View *view);
 

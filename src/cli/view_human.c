@@ -100,11 +100,12 @@ static void human_header(View *view) {
 
 static void on_run_started(View *view, const json_t *event) {
   (void)event;
-  view->header_due = true; /* it shows targets and steps, which come next */
+  view->header_due = !view->setup.shell; /* it shows targets and steps, which come next */
 }
 
 static void on_run_steps(View *view, const json_t *event) {
   (void)event;
+  if (view->setup.shell) return;
   if (view->header_due) view->steps_due = true;
   human_header(view);
 }

@@ -27,7 +27,8 @@ typedef struct Region {
 
 static bool live_is_due(const View *view) {
   const Fold *fold = &view->fold;
-  if (view->human != VIEW_TERM || view->setup.quiet || view->suspended > 0 || fold->ended != NULL) return false;
+  if (view->human != VIEW_TERM || view->setup.quiet || view->suspended > 0 || view->curtain != NULL || fold->ended != NULL)
+    return false;
   return fold->current != NULL || fold->wait_count > 0 || fold->progress != NULL || fold_has_open_clock(fold);
 }
 
@@ -79,7 +80,7 @@ static void live_add_bottom(View *view, Region *region) {
   const char *hint = !view->setup.asks           ? "^C stops here"
                      : view->fold.wait_count > 0 ? "^C stops this wait and asks"
                                                  : "^C stops here and asks";
-  if (view->fold.run == NULL && !fold_has_open_clock(&view->fold)) return;
+  if ((view->fold.run == NULL || view->setup.shell) && !fold_has_open_clock(&view->fold)) return;
   if (!region_begin(view, region, &line)) return;
   line_repeat(&line, STYLE_DIM, SIGN_RULE, region->columns);
   region_end(region, &line);

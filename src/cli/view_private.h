@@ -30,6 +30,8 @@ struct View {
   Fold fold;
   Buf paper; /* lines for people that the present event brought */
   int suspended;
+  void (*curtain)(void *self, ViewCurtain what); /* of a line that is typed, or NULL */
+  void *curtain_self;
   bool ticking;           /* the clocks stand in the line that is being typed */
   size_t ticking_columns; /* ... and so many are theirs */
   Buf held;               /* lines for people, held back meanwhile */

@@ -339,7 +339,33 @@ static int effect_ask(lua_State *L, EffectCall *call, int at, const char *text, 
   return await_op(L, &run->asker(run->asker_self, vm_loop(vm_of(L)), &question)->op, at, k_asked);
 }
 
+static int k_gated(lua_State *L, int status, lua_KContext at) {
+  (void)status;
+  return effect_let_out(L, effect_at(L, at), (int)at);
+}
+
+/* Whoever is in charge of this session looks at the change first: he returns, or raises what refuses it. */
+static int effect_show_gate(lua_State *L, const EffectCall *call, int at) {
+  const struct {
+    const char *key, *value;
+  } fields[] = {{"target", call->target},
+                {"kind", call->spec.target->kind},
+                {"name", call->spec.target->name},
+                {"address", call->spec.target->detail},
+                {"verb", call->verb},
+                {"show", call->show},
+                {"detail", call->detail}};
+  lua_rawgeti(L, LUA_REGISTRYINDEX, run_of(L)->gate);
+  lua_createtable(L, 0, 7);
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    lua_pushstring(L, fields[i].value);
+    lua_setfield(L, -2, fields[i].key);
+  }
+  return k_gated(L, (lua_callk(L, 1, 0, at, k_gated), LUA_OK), at);
+}
+
 static int effect_gate(lua_State *L, EffectCall *call, int at) {
+  if (run_of(L)->gate != 0) return effect_show_gate(L, call, at);
   if (!run_of(L)->step_by_step) return effect_let_out(L, call, at);
   bool more = call->detail != NULL && call->detail[0] != '\0';
   const char *text = lua_pushfstring(L, "%s   %s%s%s", call->target, call->show, more ? "\n" : "", more ? call->detail : "");

@@ -4,7 +4,8 @@
  *   1. checks the guards (reads only where only reads are allowed; changes only to listed targets),
  *   2. in a plan shows a change and returns an unknown; a read is really made,
  *   3. in a resumed or repeated step answers from the journal what had been completed,
- *   4. asks the operator where that is due (--step),
+ *   4. asks the operator where that is due (--step), or shows the change to the session's own gate (Run.gate: a Lua function that
+ *      gets {target, kind, name, address, verb, show, detail}, may wait, and raises to refuse),
  *   5. writes the intent, and only when it is on disk lets the operation start,
  *   6. waits, writes the outcome (ok, failed, unknown), asks the service's record when it is unknown: by the note that the driver
  *      made before the point of no return, also in a resumed run,

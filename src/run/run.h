@@ -48,7 +48,10 @@ typedef struct Run {
   bool step_by_step;       /* --step: ask before each change */
   Asker asker;
   void *asker_self;
-  bool interactive; /* there is somebody to ask */
+  bool interactive;              /* there is somebody to ask */
+  const struct Console *console; /* run/console.h: where lines are typed; NULL: nowhere */
+  struct Task *foreground;       /* whom Ctrl-C is for; NULL: the main task */
+  int gate;                      /* effect.h: reference of a Lua function in the registry; 0: none */
 } Run;
 
 Run *run_of(lua_State *L);

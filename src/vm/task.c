@@ -184,6 +184,8 @@ void task_push_error(Task *task, lua_State *L) {
   lua_xmove(task->L, L, 1);
 }
 
+void task_detach(Task *task) { task->parent = NULL; }
+
 void task_on_done(Task *task, void (*fn)(Task *task, void *arg), void *arg) {
   task->on_done = fn;
   task->on_done_arg = arg;

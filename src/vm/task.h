@@ -23,6 +23,8 @@ bool task_results(Task *task, lua_State *L, int *nresults);
 void task_push_error(Task *task, lua_State *L);
 /* An Op that succeeds when the task has ended (also when it failed: look with task_results). Caller holds one reference. */
 Op *task_join(Task *task);
+/* It is nobody's child any more: it ends by itself, by a cancel of its own, or with the process. */
+void task_detach(Task *task);
 /* Called once when it ends. */
 void task_on_done(Task *task, void (*fn)(Task *task, void *arg), void *arg);
 

@@ -1,0 +1,472 @@
+-- shell: pgsh without a procedure: what is typed is evaluated at once, with every primitive at hand. It begins read-only: a read
+-- is made, a change is shown and asked about. Everything is journaled as a run.
+
+local host = require "pgsh.host"
+local errors = require "pgsh.errors"
+local environment = require "pgsh.shell.environment"
+local gate = require "pgsh.shell.gate"
+local history = require "pgsh.shell.history"
+local jobs = require "pgsh.shell.jobs"
+local parse = require "pgsh.shell.parse"
+local session = require "pgsh.session"
+local show = require "pgsh.shell.show"
+
+local shell = {}
+
+local LIMIT = 16 << 20   -- bytes of a script from standard input
+local PATIENCE = 2       -- the second Ctrl-C gives up waiting for the end of what the first one stopped; the third ends pgsh
+local TICK_S = 1
+local KEPT_VALUES = 9
+
+---@class pgsh.Shell
+---@field current pgsh.Session
+---@field inside? table             # the failed step it was opened in: {step, problem, kept}
+---@field vars table<string, any>   # names of the session
+---@field line integer              # number of the last entry
+---@field changes {line: integer, text: string, show: string[]}[]
+---@field unjournaled? table        # why nothing can be journaled
+local Shell = {}
+Shell.__index = Shell
+
+local function say(text) host.emit("log", { level = "info", text = text }) end
+local function warn(text) host.emit("log", { level = "warn", text = text }) end
+local function out(text) host.emit("output", { text = text }) end
+
+---@param current pgsh.Session
+---@param inside? table
+---@return pgsh.Shell
+function shell.new(current, inside)
+  local self = setmetatable({ current = current, inside = inside, line = 0, format = show.defaults(), changes = {}, timing = false,
+    handles = setmetatable({}, { __mode = "v" }), over = nil, texts = {} }, Shell)
+  self.gate = gate.new(self)
+  self.jobs = jobs.new(self)
+  self.env, self.vars, self.outer = environment.new(require("pgsh.shell.words").new(self))
+  return self
+end
+
+-- The target in hand ----------------------------------------------------------------------------------------------------------
+
+---The database that SQL goes to: the session's `db`, else what the PG* environment says.
+---@return any handle
+function Shell:database()
+  local db = self.vars.db
+  if db == nil then
+    db = self.env.psql()
+    self.vars.db = db
+  end
+  return db
+end
+
+---@return string?                  # "psql host:port/name"
+function Shell:target()
+  local db = self.vars.db
+  return type(db) == "userdata" and tostring(db) or nil
+end
+
+local function coloured(on, code, text)
+  return on and ("\1\27[%sm\2%s\1\27[0m\2"):format(code, text) or text
+end
+
+---@return string
+function Shell:prompt()
+  local colour, parts = host.terminal().colour, {}
+  local target = self:target()
+  local window = target and self.gate.windows[target]
+  if self.inside then parts[#parts + 1] = coloured(colour, "1;33", "in " .. self.inside.step.id) end
+  if target and self.gate:is_production(target) then parts[#parts + 1] = coloured(colour, "1;41;97", " PROD ") end
+  parts[#parts + 1] = target and target:gsub("^psql%s+", "") or "pgsh"
+  local role = target and require("pgsh.shell.catalog").role(self, target)
+  if role then parts[#parts + 1] = "(" .. role .. ")" end
+  local running = self.jobs:running()
+  if running > 0 then parts[#parts + 1] = ("%d job%s"):format(running, running == 1 and "" or "s") end
+  if window then
+    local left = math.max(0, window.until_ms - host.mono()) // 1000
+    parts[#parts + 1] = coloured(colour, "1;31", ("RW %d:%02d"):format(left // 60, left % 60))
+  elseif self.dry then
+    parts[#parts + 1] = coloured(colour, "1;36", "DRY")
+  else
+    parts[#parts + 1] = coloured(colour, "32", "RO")
+  end
+  return table.concat(parts, " ") .. "> "
+end
+
+-- The run ---------------------------------------------------------------------------------------------------------------------
+
+-- A session in which nothing was done leaves no run.
+local function begin(self)
+  local current = self.current
+  if current.run or self.unjournaled then return end
+  local ok, id = errors.try(host.run_begin)
+  if not ok then
+    self.unjournaled = id
+    return warn(("nothing can be journaled, changes are refused: %s"):format(errors.line(id)))
+  end
+  current.run = id
+  current:emit("run.started", {
+    run = id, procedure = "shell", summary = "interactive session", params = {}, user = host.user, host = host.hostname, pid = host.pid,
+    version = host.version, journal_version = 1,
+  })
+end
+
+-- Evaluating ------------------------------------------------------------------------------------------------------------------
+
+-- Says what is waited for when it takes long.
+local function ticker(label)
+  return host.spawn("ticker", function()
+    local begun = host.mono()
+    host.sleep(2)
+    while true do
+      host.emit("progress", { text = ("%s   %s · ^C cancels"):format(label, host.span(host.mono() - begun)) })
+      host.sleep(TICK_S)
+    end
+  end)
+end
+
+local function first_line(text)
+  local line = text:match("^%s*([^\n]*)")
+  if utf8.len(line) and utf8.len(line) > 60 then line = line:sub(1, utf8.offset(line, 58) - 1) .. "…" end
+  return line
+end
+
+-- The task of an entry, waited for. Ctrl-C is for it; a second one for us.
+local function await(task)
+  host.foreground(task, PATIENCE)
+  local results = table.pack(errors.try(task.join, task))
+  host.foreground(nil)
+  if results[1] or task:done() then return results end
+  host.interrupts()
+  task:detach()
+  warn("given up waiting for its end: what it was doing there is not known")
+  return results
+end
+
+-- Values of an expression: _ and _1 … _9.
+local function keep_values(self, results)
+  local vars = self.vars
+  if results.n < 2 or results[2] == nil then return end
+  for i = KEPT_VALUES, 2, -1 do vars["_" .. i] = vars["_" .. i - 1] end
+  vars._1 = vars._
+  vars._ = results[2]
+  if show.columns(results[2]) then vars._rs = results[2] end
+end
+
+local function remember_change(self, scope, text)
+  if (scope.changed or 0) > 0 then self.changes[#self.changes + 1] = { line = self.line, text = text } end
+end
+
+---Run f as an entry: in a task, a scope of its own, journaled.
+---@param text string
+---@param f function
+---@param options {show: boolean?, sql: string?}
+---@return boolean ok
+---@return any problem
+function Shell:run(text, f, options)
+  begin(self)
+  local current, number = self.current, self.line
+  local branch = self.inside and ("%s/inspect/line-%d"):format(self.inside.step.id, number) or ("line-%d"):format(number)
+  local scope = { branch = branch .. "/run", phase = "shell", changes = self.dry and "show" or "allow" }
+  host.emit("shell.line", { line = number, text = text, target = self:target() })
+  local begun = host.mono()
+  self.asked_ms = 0
+  current.scope = scope
+  local task = host.spawn("line " .. number, host.within, scope, function()
+    local values = table.pack(f())
+    local took = host.mono() - begun - self.asked_ms
+    if options.show then self:show(values, took) end
+    return table.unpack(values, 1, values.n)
+  end)
+  local tick = ticker(first_line(text))
+  local results = await(task)
+  tick:cancel()
+  host.interrupts()
+  current.scope = nil
+  local ok, problem = results[1], results[2]
+  if ok and options.show then keep_values(self, results) end
+  host.emit("shell.done", {
+    line = number, ms = host.mono() - begun, reads = scope.reads, changes = scope.changed,
+    rows = ok and show.columns(problem) and #problem or nil, error = not ok and errors.body(problem) or nil,
+  })
+  remember_change(self, scope, text)
+  if self.timing then say(("time: %d ms"):format(host.mono() - begun)) end
+  return ok, not ok and problem or nil
+end
+
+---Values as the shell prints them; through the pager when they do not fit.
+---@param values table
+---@param took? integer
+function Shell:show(values, took)
+  local pieces, bytes = {}, 0
+  local paged = require("pgsh.shell.pager").wanted(self)
+  local function piece(text)
+    if not paged then return out(text) end
+    pieces[#pieces + 1], bytes = text, bytes + #text
+  end
+  for i = 1, values.n do
+    if values[i] ~= nil then show.value(values[i], self.format, took, piece) end
+  end
+  if paged then require("pgsh.shell.pager").put(table.concat(pieces), out) end
+end
+
+local function tell_error(problem, sql)
+  if problem.kind == "interrupted" or problem.kind == "cancelled" then
+    return warn(("cancelled%s%s"):format(problem.target and ": " .. problem.target or "", problem.detail and ", " .. problem.detail or ""))
+  end
+  host.emit("log", { level = "error", text = show.error(problem, sql) })
+end
+
+-- SQL that cannot run in a transaction block.
+local ALONE = { "^vacuum", "^alter%s+system", "^create%s+database", "^drop%s+database", "^create%s+tablespace", "^drop%s+tablespace",
+  "^create%s+u?n?i?q?u?e?%s*index%s+concurrently", "^drop%s+index%s+concurrently", "^reindex%s+%(?.-concurrently", "^checkpoint",
+  "^create%s+subscription", "^drop%s+subscription", "^cluster%s*;?$" }
+
+local CONTROL = { begin = true, commit = true, rollback = true, start = true, savepoint = true, abort = true, release = true }
+
+local function sql_function(self, text)
+  local psql = require "pgsh.psql"
+  local statement = text:gsub("%s*;%s*$", "")
+  local verdict, word = host.sql_guard(statement)
+  if verdict == "statement" and CONTROL[word] then
+    errors.raise("usage", "each change is a transaction of its own here: db:transaction { \"…\", \"…\" } takes several, all or none")
+  end
+  if verdict == "statement" and (word == "set" or word == "reset") then
+    errors.raise("usage", "a setting would be gone with its statement: give it with the call, psql.options { statement_timeout = \"5s\" }")
+  end
+  local db = self:database()
+  if verdict == "read" then return function() return db:rows(statement) end end
+  local low = statement:lower():gsub("^%s+", "")
+  local alone
+  for _, pattern in ipairs(ALONE) do alone = alone or low:find(pattern) ~= nil end
+  return function() return db:execute(statement, psql.options { transaction = not alone }) end
+end
+
+local function evaluate_sql(self, text)
+  local ok, f = errors.try(sql_function, self, text)
+  if not ok then return false, f end
+  return self:run(text, f, { show = true, sql = text })
+end
+
+local function evaluate_lua(self, entry, text)
+  if entry.was_local and not self.told_local then
+    self.told_local = true
+    say("a local of the prompt is a name of the session: it stays")
+  end
+  return self:run(text, entry.f, { show = entry.expression })
+end
+
+---Evaluate one whole entry. True, or false and the error, which has been shown.
+---@param text string
+---@param entry table               # what parse.entry said
+---@return boolean ok
+---@return table? problem
+function Shell:evaluate(text, entry)
+  self.line = self.line + 1
+  local ok, problem = true, nil
+  if entry.kind == "sql" then
+    ok, problem = evaluate_sql(self, entry.text)
+  elseif entry.kind == "lua" then
+    ok, problem = evaluate_lua(self, entry, text)
+  elseif entry.kind == "command" then
+    ok, problem = require("pgsh.shell.commands").run(self, entry.word, entry.rest)
+  elseif entry.kind == "help" then
+    ok, problem = errors.try(require("pgsh.shell.commands").help, self, entry.text)
+  elseif entry.kind == "error" then
+    ok, problem = false, entry.problem
+  end
+  host.interrupts()
+  if not ok then
+    self.vars._err = problem
+    if not self.piped then tell_error(problem, entry.kind == "sql" and entry.text or nil) end
+  end
+  return ok, problem
+end
+
+-- Reading ---------------------------------------------------------------------------------------------------------------------
+
+function Shell:parse(text)
+  return parse.entry(text, ("=(%d)"):format(self.line + 1), self.env)
+end
+
+-- A block that was pasted: nobody has read it line by line.
+local function accepts_block(self, line)
+  local target = self:target()
+  if not line:find("\n") or not target or not self.gate:is_production(target) then return true end
+  local _, count = line:gsub("\n", "")
+  local ok, answer = errors.try(host.ask, {
+    text = ("%d lines at once, and %s is production: run them?"):format(count + 1, target), options = "yn", labels = "[y]es   [n]o",
+  })
+  host.interrupts()
+  return ok and answer == "y"
+end
+
+-- One entry: its text and what it is. nil: end of input. false: thrown away.
+local function read(self)
+  local lines, prompt = {}, self:prompt()
+  local continued = (" "):rep(math.max(0, host.width(prompt:gsub("\1[^\2]*\2", "")) - 4)) .. "... "
+  while true do
+    local line = host.line(#lines == 0 and self:prompt() or continued, self.preset)
+    self.preset = nil
+    if line == false then return false end
+    if line == nil then
+      if #lines == 0 then return nil end
+      return false
+    end
+    if #lines == 0 and line:find("^%s*\\e%s*$") then line = require("pgsh.shell.pager").edit(self.texts[#self.texts] or "") end
+    lines[#lines + 1] = line
+    local text = table.concat(lines, "\n")
+    local entry = self:parse(text)
+    if entry.kind ~= "incomplete" then
+      if entry.kind ~= "empty" then self.history:add(text, self:target() or "") end
+      if not accepts_block(self, line) then return false end
+      return text, entry
+    end
+  end
+end
+
+-- Ctrl-D: what still runs would be cancelled.
+local function may_leave(self)
+  local running = self.jobs:running()
+  if running == 0 or not host.interactive() then return true end
+  local ok, answer = errors.try(host.ask, {
+    text = ("%d job%s still running (jobs() lists them): leave, and cancel them?"):format(running, running == 1 and " is" or "s are"),
+    options = "yn", labels = "[y]es   [n]o",
+  })
+  host.interrupts()
+  return not ok or answer == "y"
+end
+
+-- Windows run out, and the clock in the prompt ticks, also while nobody types.
+local function clock(self)
+  while true do
+    host.sleep(TICK_S)
+    if self.gate:has_windows() then
+      self.gate:tick()
+      if not self.busy then host.set_prompt(self:prompt()) end
+    end
+  end
+end
+
+---Until the operator leaves. Returns what ended it: nil, or what retry() and the like set.
+---@return any over
+function Shell:loop()
+  local former = host.gate(function(change) self.gate:check(change) end)
+  local timer = host.spawn("clock", clock, self)
+  self.history = self.history or history.open(self.history_mode)
+  self.history:load()
+  require("pgsh.shell.complete").install(self)
+  while self.over == nil do
+    local ok, text, entry = errors.try(read, self)
+    host.interrupts()
+    if not ok then
+      if text.kind ~= "interrupted" then error(text, 0) end
+    elseif text == nil then
+      if may_leave(self) then break end
+    elseif text and entry.kind ~= "empty" then
+      self.busy = true
+      self.texts[#self.texts + 1] = text
+      self:evaluate(text, entry)
+      self.busy = false
+    end
+  end
+  timer:cancel()
+  self.jobs:cancel_all()
+  host.gate(former)
+  return self.over
+end
+
+-- Commands --------------------------------------------------------------------------------------------------------------------
+
+local function ending(self, problem)
+  local current = self.current
+  if problem then
+    local of_error = require("pgsh.endings").of_error(problem)
+    of_error.run = current.run
+    if #self.changes > 0 and of_error.exit < 4 then of_error.status, of_error.exit = "stopped", 5 end
+    return of_error
+  end
+  if not current.run then return nil end
+  local plural = require("pgsh.endings").plural
+  local changed = #self.changes == 0 and "nothing changed" or plural(#self.changes, "line") .. " with changes"
+  return { status = "done", exit = 0, run = current.run, message = ("%s, %s"):format(plural(self.line, "line"), changed),
+    next = { "look: " .. require("pgsh.endings").command(current, "show") } }
+end
+
+-- $XDG_CONFIG_HOME/pgsh/init.lua, else /etc/pgsh/init.lua. What is wrong with it must not keep the operator from his prompt.
+local function load_rc(self)
+  local config = host.getenv "XDG_CONFIG_HOME"
+  if not config or config:sub(1, 1) ~= "/" then config = (host.getenv "HOME" or "") .. "/.config" end
+  for _, path in ipairs { config .. "/pgsh/init.lua", "/etc/pgsh/init.lua" } do
+    local text = host.read_file(path)
+    if text then
+      local ok, problem = errors.try(function()
+        local f, wrong = host.compile(text, "@" .. path, self.env)
+        if not f then error(wrong, 0) end
+        local scope = { branch = "init", phase = "init", changes = "refuse" }
+        host.within(scope, f)
+      end)
+      if not ok then warn(("%s: %s"):format(path, errors.line(problem))) end
+      return
+    end
+  end
+end
+
+-- Standard input is no terminal: entries one after the other, until the first that fails.
+local function pipe_mode(self)
+  self.piped = true
+  local text = io.stdin:read(LIMIT) or "" -- before anything runs: there is nothing yet that could be kept waiting
+  host.gate(function(change) self.gate:check(change) end)
+  local lines, first = {}, true
+  for line in (text .. "\n"):gmatch("(.-)\n") do
+    if first and line:sub(1, 1) == "#" then line = "" end -- a shebang line
+    first = false
+    lines[#lines + 1] = line
+    local entry_text = table.concat(lines, "\n")
+    local entry = self:parse(entry_text)
+    if entry.kind ~= "incomplete" then
+      lines = {}
+      if entry.kind ~= "empty" then
+        local ok, problem = self:evaluate(entry_text, entry)
+        if not ok then return problem end
+      end
+      if self.over ~= nil then return nil end
+    end
+  end
+  local rest = table.concat(lines, "\n")
+  if rest:find("%S") then
+    local entry = self:parse(rest .. (parse.is_sql(rest) and "\n;" or ""))
+    if entry.kind == "incomplete" then
+      local _, problem = host.compile(rest, "=(end of input)", self.env)
+      return problem or host.error("usage", { message = "the last statement is not complete" })
+    end
+    local ok, problem = self:evaluate(rest, entry)
+    if not ok then return problem end
+  end
+  self.jobs:wait_all()
+end
+
+local function banner()
+  say(("pgsh %s · reads work at once, a change is shown and asked about · help, ?name, \\? · Ctrl-D leaves"):format(host.version))
+end
+
+---`pgsh`, `pgsh shell [CONNINFO]`
+---@param invocation table
+---@return table? ending
+function shell.command(invocation)
+  local current = session.new(invocation)
+  host.set_mode("real", { step_by_step = current.options.step and true or false })
+  local self = shell.new(current)
+  local conninfo = invocation.words and invocation.words[1]
+  if conninfo or host.getenv "PGHOST" or host.getenv "PGSERVICE" or host.getenv "PGDATABASE" then
+    self.vars.db = self.env.psql(conninfo)
+  end
+  if not host.interactive() then
+    if not host.terminal().terminal then self.format.format = "tsv" end
+    self.format.max_rows = 0
+    return ending(self, pipe_mode(self))
+  end
+  load_rc(self)
+  if not current.options.quiet then banner() end
+  self:loop()
+  return ending(self)
+end
+
+return shell

@@ -1,0 +1,242 @@
+-- commands: what begins with a backslash, for fingers that know psql; and help.
+
+local host = require "pgsh.host"
+local errors = require "pgsh.errors"
+
+local commands = {}
+
+local function out(text) host.emit("output", { text = text }) end
+
+local HELP = [[
+What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change is shown and asked about.
+
+  db = psql "service=prod"     the database SQL goes to (also \c CONNINFO); db:rows, db:row, db:value, db:execute
+  select … ;                   runs on db; update … ; is shown, with the number of rows, and asked about
+  rw(db, "reason", 10)         changes to db are not asked about for 10 minutes; ro(db) ends that
+  _  _1 … _9  _rs  _err        the last value, earlier ones, the last rows, the last error; tb() its traceback
+  full()  as "csv"  to "x.csv" the last rows: all of them, in another format, in a file
+  spawn(f)  jobs()  watch(2, f)  in the background; what runs there; the same look every 2 s
+  pg.activity(db)  pg.locks(db)  pg.replication(db)  pg.bloat(db)  pg.progress(db)  pg.terminate(db, pid)
+  save "fix.lua"               the changes of this session as a procedure; transcript "x.lua": all of it as a script
+  help "step"  ?db  apropos "dump"   the reference
+  history()  timing()  format "json"  dry_run()  max_rows(0)
+
+  \d [NAME]  \dt  \di  \dv  \df  \dn  \du  \l     what there is
+  \x [on|off|auto]  \timing  \watch [SECONDS]  \c CONNINFO  \e  \i FILE  \o  \r  \q  \?
+
+Ctrl-C cancels what runs (on the server too) and keeps the connection; again: stops waiting for that; Ctrl-\ leaves at once.
+]]
+
+-- SQL of the psql aliases; %s is the operator's pattern as a regular expression.
+local LIST = {
+  dt = { "'r','p'" }, dv = { "'v','m'" }, di = { "'i','I'" }, ds = { "'S'" }, dm = { "'m'" },
+}
+local RELATIONS = [[
+select n.nspname as schema, c.relname as name,
+       case c.relkind when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view' when 'm' then 'materialized view'
+            when 'i' then 'index' when 'I' then 'partitioned index' when 'S' then 'sequence' when 'f' then 'foreign table' end as type,
+       pg_get_userbyid(c.relowner) as owner, pg_size_pretty(pg_table_size(c.oid)) as size
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where c.relkind::text = any($1::text[]) and n.nspname !~ '^pg_toast'
+   and ($2::text is null and n.nspname not in ('pg_catalog', 'information_schema') and pg_table_is_visible(c.oid)
+        or c.relname ~ $2 or n.nspname || '.' || c.relname ~ $2)
+ order by 1, 2]]
+local COLUMNS = [[
+select a.attname as column, format_type(a.atttypid, a.atttypmod) as type, case when a.attnotnull then 'not null' end as nullable,
+       pg_get_expr(d.adbin, d.adrelid) as default
+  from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+ where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum]]
+local INDEXES = [[
+select i.relname as index, pg_get_indexdef(x.indexrelid) as definition, x.indisprimary as primary, x.indisvalid as valid
+  from pg_index x join pg_class i on i.oid = x.indexrelid where x.indrelid = $1::oid order by x.indisprimary desc, i.relname]]
+local CONSTRAINTS = [[
+select conname as constraint, pg_get_constraintdef(oid) as definition, convalidated as validated
+  from pg_constraint where conrelid = $1::oid or confrelid = $1::oid order by conrelid <> $1::oid, contype desc, conname]]
+local DATABASES = [[
+select d.datname as name, pg_get_userbyid(d.datdba) as owner, pg_encoding_to_char(d.encoding) as encoding, d.datcollate as collate,
+       case when has_database_privilege(d.oid, 'CONNECT') then pg_size_pretty(pg_database_size(d.oid)) end as size
+  from pg_database d order by 1]]
+local ROLES = [[
+select rolname as role, rolsuper as superuser, rolcanlogin as login, rolreplication as replication, rolconnlimit as limit
+  from pg_roles where rolname !~ '^pg_' order by 1]]
+local FUNCTIONS = [[
+select n.nspname as schema, p.proname as name, pg_get_function_result(p.oid) as result,
+       pg_get_function_identity_arguments(p.oid) as arguments
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+ where ($1::text is null and n.nspname not in ('pg_catalog', 'information_schema') or p.proname ~ $1) order by 1, 2]]
+local SCHEMAS = "select nspname as schema, pg_get_userbyid(nspowner) as owner from pg_namespace where nspname !~ '^pg_' order by 1"
+
+-- A pattern as psql takes it: * and ? , the whole name.
+local function pattern_of(text)
+  if text == "" then return nil end
+  return "^(" .. text:lower():gsub("[%^%$%(%)%[%]{}|+\\]", "\\%0"):gsub("%*", ".*"):gsub("%?", ".") .. ")$"
+end
+
+local function describe(db, name)
+  local oids = db:rows([[select c.oid, n.nspname || '.' || c.relname as name, c.relkind::text as kind
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where (c.relname ~ $1 and pg_table_is_visible(c.oid) or n.nspname || '.' || c.relname ~ $1) and c.relkind <> 't' order by 2 limit 20]],
+    pattern_of(name))
+  if #oids == 0 then errors.raise("usage", "there is no relation %s", name) end
+  local parts = {}
+  for _, relation in ipairs(oids) do
+    parts[#parts + 1] = { title = relation.name, rows = db:rows(COLUMNS, relation.oid) }
+    for title, sql in pairs { indexes = INDEXES, constraints = CONSTRAINTS } do
+      local rows = db:rows(sql, relation.oid)
+      if #rows > 0 then parts[#parts + 1] = { title = title, rows = rows } end
+    end
+    if relation.kind == "v" or relation.kind == "m" then
+      parts[#parts + 1] = { title = "definition", text = db:value("select pg_get_viewdef($1::oid)", relation.oid) }
+    end
+  end
+  return parts
+end
+
+local function show_parts(shell, parts)
+  for _, part in ipairs(parts) do
+    out(part.title .. "\n")
+    if part.rows then
+      require("pgsh.shell.show").value(part.rows, setmetatable({ max_width = 0, null = "" }, { __index = shell.format }), nil, out)
+    else
+      out(part.text .. "\n")
+    end
+  end
+end
+
+local function listing(shell, text, sql, ...)
+  local parameters = table.pack(...)
+  return shell:run(text, function() return shell:database():rows(sql, table.unpack(parameters, 1, parameters.n)) end, { show = true })
+end
+
+local on = {}
+
+on["?"] = function() out(HELP) end
+on.h = on["?"]
+function on.q(shell) shell.over = shell.over or (shell.inside and "question" or "left") end
+
+function on.x(shell, rest)
+  local format = shell.format
+  if rest == "" then rest = format.expanded == "on" and "off" or "on" end
+  if rest ~= "on" and rest ~= "off" and rest ~= "auto" then errors.raise("usage", "\\x on, off or auto") end
+  format.expanded = rest
+  out(("expanded display is %s\n"):format(rest))
+end
+
+function on.timing(shell, rest)
+  shell.timing = rest == "on" or rest ~= "off" and not shell.timing
+  out(("timing is %s\n"):format(shell.timing and "on" or "off"))
+end
+
+function on.c(shell, rest)
+  if rest ~= "" and rest ~= "-" then shell.env.db = shell.env.psql(rest) end
+  local db = shell:database()
+  return shell:run("\\c " .. rest, function()
+    local who = db:row "select current_database() as database, current_user as user, pg_is_in_recovery() as standby, version() as version"
+    out(("connected to %s as %s, %s\n%s\n"):format(tostring(db), who.user, who.standby and "a standby" or "a primary", who.version))
+  end, {})
+end
+
+for name, kinds in pairs(LIST) do
+  on[name] = function(shell, rest)
+    return listing(shell, "\\" .. name .. " " .. rest, RELATIONS, "{" .. kinds[1]:gsub("'", "") .. "}", pattern_of(rest))
+  end
+end
+
+function on.d(shell, rest)
+  if rest == "" then return listing(shell, "\\d", RELATIONS, "{r,p,v,m,S,f}", nil) end
+  return shell:run("\\d " .. rest, function() show_parts(shell, describe(shell:database(), rest)) end, {})
+end
+
+function on.l(shell) return listing(shell, "\\l", DATABASES) end
+function on.du(shell) return listing(shell, "\\du", ROLES) end
+function on.dn(shell) return listing(shell, "\\dn", SCHEMAS) end
+function on.df(shell, rest) return listing(shell, "\\df " .. rest, FUNCTIONS, pattern_of(rest)) end
+
+function on.watch(shell, rest)
+  local text = shell.texts[#shell.texts - 1]
+  for i = #shell.texts, 1, -1 do
+    if not shell.texts[i]:find("^%s*\\") then
+      text = shell.texts[i]
+      break
+    end
+  end
+  if not text then errors.raise("usage", "\\watch repeats the last entry: there is none") end
+  local entry = shell:parse(text)
+  local f = entry.f
+  if entry.kind == "sql" then
+    local db, sql = shell:database(), entry.text:gsub("%s*;%s*$", "")
+    f = function() return db:rows(sql) end
+  end
+  if not f then errors.raise("usage", "\\watch repeats Lua or SQL") end
+  return shell:run("\\watch " .. rest, function() return require("pgsh.shell.watch").run(shell, tonumber(rest) or 2, f) end, {})
+end
+
+function on.i(shell, rest)
+  local text, problem = host.read_file(rest)
+  if not text then error(problem, 0) end
+  local entry = shell:parse(text)
+  if entry.kind == "incomplete" then errors.raise("usage", "%s is not complete", rest) end
+  return shell:evaluate(text, entry)
+end
+
+function on.o(_, rest) errors.raise("usage", "to(%q) writes the last rows into a file", rest ~= "" and rest or "FILE") end
+function on.e(shell) shell.preset = nil end
+function on.r() end
+function on.copy() errors.raise("usage", "pipe { db:copy_out \"select …\", file.writer \"x\" } and db:copy_in: see help \"pipe\"") end
+
+-- psql's modifiers: \dt+ is \dt here.
+local function find(word)
+  return on[word] or on[word:gsub("[+S]+$", "")]
+end
+
+---@param shell pgsh.Shell
+---@param word string
+---@param rest string
+---@return boolean ok
+---@return table? problem
+function commands.run(shell, word, rest)
+  local command = find(word)
+  if not command then
+    local names = {}
+    for name in pairs(on) do names[#names + 1] = name end
+    return false, host.error("usage", { message = ("there is no \\%s%s; \\? lists them"):format(word,
+      require("pgsh.nearest").hint(word, names)) })
+  end
+  local tried, ok, problem = errors.try(command, shell, rest)
+  if not tried then return false, ok end
+  return ok ~= false, problem
+end
+
+---`?name`: what is written about it, or the value's own.
+---@param shell pgsh.Shell
+---@param name string
+function commands.help(shell, name)
+  if name == "" then return out(HELP) end
+  local meta = require "pgsh.meta"
+  local text = meta.text(name) or name:find("[.:]") and meta.text((name:gsub("^[^.:]+", "db")))
+  if text then return out(text) end
+  local value = rawget(shell.vars, name)
+  if value ~= nil then
+    local kind = tostring(value):match("^psql ") and meta.text "db"
+    return out(("%s is %s\n%s"):format(name, require("pgsh.shell.show").text(value), kind and "\n" .. kind or ""))
+  end
+  require("pgsh.help").command { words = { name } }
+end
+
+---Every entry of the reference that speaks of it.
+---@param part string
+function commands.apropos(part)
+  if type(part) ~= "string" or part == "" then errors.usage("apropos \"word\"") end
+  local low, lines = part:lower(), {}
+  for _, entry in ipairs(require("pgsh.meta").entries()) do
+    local said = table.concat(entry.comment, " ")
+    if not entry.class and #entry.comment > 0 and (entry.name:lower() .. " " .. said:lower()):find(low, 1, true) then
+      local first = said:gsub("^%s+", ""):match("^(.-[.:])%s") or said:gsub("^%s+", "")
+      lines[#lines + 1] = ("%-28s %s"):format(entry.name, first:sub(1, 100))
+    end
+  end
+  table.sort(lines)
+  out(#lines > 0 and table.concat(lines, "\n") .. "\n" or ("nothing is written about %s\n"):format(part))
+end
+
+return commands

@@ -1,0 +1,109 @@
+-- history: what was typed, kept for the next session: $XDG_STATE_HOME/pgsh/history, one entry a line, for the operator only. What may hold
+-- a secret is never written there.
+
+local host = require "pgsh.host"
+
+local history = {}
+
+local TAIL_BYTES = 512 << 10
+local TRIM_BYTES = 4 << 20
+local ENTRY_BYTES = 64 << 10 -- a pasted dump is not worth finding again
+
+-- Words that come with a secret, in Lua, SQL, URLs and headers.
+local SECRET = { "password", "passwd", "pgpass", "secret", "token", "api[_-]?key", "credential", "bearer%s", "user%s+mapping",
+  "://[^/%s:@]*:[^/%s@]+@", "authorization" }
+
+---@return string
+function history.path()
+  local state = host.getenv "XDG_STATE_HOME"
+  if not state or state:sub(1, 1) ~= "/" then state = (host.getenv "HOME" or "") .. "/.local/state" end
+  return state .. "/pgsh/history"
+end
+
+---May it be kept? Not with a space in front, nor with anything that looks as if it held a secret.
+---@param text string
+---@return boolean
+function history.keeps(text)
+  if text:find("^%s") or #text > ENTRY_BYTES then return false end
+  local low = text:lower()
+  for _, pattern in ipairs(SECRET) do
+    if low:find(pattern) then return false end
+  end
+  return true
+end
+
+local function escaped(text) return (text:gsub("[\\\n]", { ["\\"] = "\\\\", ["\n"] = "\\n" })) end
+local function unescaped(text) return (text:gsub("\\(.)", { n = "\n", ["\\"] = "\\" })) end
+
+---@class pgsh.History
+---@field entries {at: integer, target: string, text: string}[]
+local History = {}
+History.__index = History
+
+---@param mode? "keep"|"skip"
+---@return pgsh.History
+function history.open(mode)
+  local self = setmetatable({ path = history.path(), mode = mode or "keep", entries = {} }, History)
+  local text = host.tail(self.path, TAIL_BYTES)
+  for line in (text or ""):gmatch("[^\n]+") do
+    local at, target, entry = line:match("^(%d+)\t([^\t]*)\t(.*)$")
+    if at then self.entries[#self.entries + 1] = { at = tonumber(at), target = target, text = unescaped(entry) } end
+  end
+  if text and #text >= TAIL_BYTES - 1 then self:trim() end
+  return self
+end
+
+-- Only when it has become far larger than what is ever read of it.
+function History:trim()
+  local all = host.tail(self.path, TRIM_BYTES)
+  if not all or #all < TRIM_BYTES - (64 << 10) then return end
+  host.keep(self.path, host.tail(self.path, TRIM_BYTES // 2), "replace")
+end
+
+---Hand them to the line editor, which finds them by keys.
+function History:load()
+  for _, entry in ipairs(self.entries) do host.remember(entry.text) end
+end
+
+---@param text string
+---@param target string
+function History:add(text, target)
+  text = text:gsub("%s+$", "")
+  local last = self.entries[#self.entries]
+  if text == "" or last and last.text == text then return end
+  self.entries[#self.entries + 1] = { at = host.now() // 1000, target = target, text = text }
+  if host.interactive() then host.remember(text) end
+  if self.mode ~= "keep" or not history.keeps(text) then return end
+  local line = ("%d\t%s\t%s\n"):format(host.now() // 1000, target:gsub("[\t\n]", " "), escaped(text))
+  local kept, problem = host.keep(self.path, line, "append")
+  if not kept and not self.told then
+    self.told = true
+    require("pgsh.log").warn("the history is not kept: %s", problem)
+  end
+end
+
+---Throw everything away, also the file.
+function History:forget()
+  self.entries = {}
+  if host.interactive() then host.remember(nil) end
+  host.keep(self.path, "", "replace")
+end
+
+---The last `count` entries that hold `part`.
+---@param count? integer
+---@param part? string
+---@return string
+function History:text(count, part)
+  local lines = {}
+  for i = #self.entries, 1, -1 do
+    local entry = self.entries[i]
+    if not part or entry.text:find(part, 1, true) then
+      local at = host.iso(entry.at * 1000):sub(1, 16):gsub("T", " ")
+      table.insert(lines, 1, at .. "  " .. entry.text:gsub("\n", "\n" .. (" "):rep(18)))
+      if #lines >= (count or 20) then break end
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+return history

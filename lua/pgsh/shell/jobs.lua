@@ -1,0 +1,92 @@
+-- jobs: what runs beside the prompt: spawn(f) starts one, jobs() lists them. Ctrl-C at the prompt does not touch them.
+
+local host = require "pgsh.host"
+local errors = require "pgsh.errors"
+
+local jobs = {}
+
+---@class pgsh.Jobs
+---@field list table[]
+local Jobs = {}
+Jobs.__index = Jobs
+
+local Job = { __name = "pgsh.Job" }
+Job.__index = Job
+
+local WORDS = { [false] = "running", ok = "done" }
+
+function Job:__tostring()
+  local took = host.span((self.ended or host.mono()) - self.begun)
+  return ("job %d   %s   %s   %s"):format(self.id, WORDS[self.outcome or false] or self.outcome, took, self.name)
+end
+
+---Wait for its end: its results, or its error.
+function Job:wait() return self.task:join() end
+---Ask it to stop.
+function Job:cancel() self.task:cancel() end
+
+---@param shell pgsh.Shell
+---@return pgsh.Jobs
+function jobs.new(shell)
+  return setmetatable({ shell = shell, list = {}, threads = setmetatable({}, { __mode = "k" }) }, Jobs)
+end
+
+local function tell(job, text, level)
+  host.emit("log", { level = level or "info", text = ("[job %d] %s"):format(job.id, text) })
+end
+
+---@param name string
+---@param f function
+---@return table job
+function Jobs:spawn(name, f, ...)
+  local id = #self.list + 1
+  local job = setmetatable({ id = id, name = name, begun = host.mono(), outcome = nil }, Job)
+  self.list[id] = job
+  job.task = host.spawn("job " .. id, host.branch, "job-" .. id, function(...)
+    self.threads[coroutine.running()] = job
+    local results = table.pack(errors.try(f, ...))
+    job.ended, job.outcome = host.mono(), results[1] and "ok" or errors.line(results[2])
+    if results[1] then
+      tell(job, ("done in %s: %s"):format(host.span(job.ended - job.begun), name))
+    else
+      tell(job, ("failed: %s"):format(errors.line(results[2])), "warn")
+      error(results[2], 0)
+    end
+    return table.unpack(results, 2, results.n)
+  end, ...):detach()
+  return job
+end
+
+---The job that the running code belongs to, or nil.
+---@return table?
+function Jobs:here()
+  return self.threads[coroutine.running()]
+end
+
+---@return integer
+function Jobs:running()
+  local count = 0
+  for _, job in ipairs(self.list) do
+    if not job.task:done() then count = count + 1 end
+  end
+  return count
+end
+
+function Jobs:cancel_all()
+  for _, job in ipairs(self.list) do
+    if not job.task:done() then job.task:cancel() end
+  end
+end
+
+function Jobs:wait_all()
+  for _, job in ipairs(self.list) do errors.try(job.task.join, job.task) end
+end
+
+---@return string
+function Jobs:text()
+  local lines = {}
+  for i, job in ipairs(self.list) do lines[i] = tostring(job) end
+  return #lines > 0 and table.concat(lines, "\n") or "no jobs"
+end
+
+return jobs

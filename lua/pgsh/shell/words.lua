@@ -1,0 +1,155 @@
+-- words: the names that only the shell has.
+
+local host = require "pgsh.host"
+local errors = require "pgsh.errors"
+
+local words = {}
+
+local function out(text) host.emit("output", { text = text }) end
+
+-- psql as everywhere, but its handles are known to the shell: it completes the names behind them, and estimates changes.
+local function psql_of(shell)
+  local psql = require "pgsh.psql"
+  return setmetatable({}, {
+    __name = "pgsh.psql", __metatable = false, __index = psql,
+    __newindex = function(_, key) errors.usage("psql.%s cannot be changed", tostring(key)) end,
+    __pairs = function() return next, psql, nil end,
+    __call = function(_, conninfo, options)
+      local handle = psql(conninfo, options)
+      require("pgsh.shell.catalog").know(shell, handle, conninfo, options)
+      return handle
+    end,
+  })
+end
+
+local function target_of(shell, target)
+  if target == nil then target = shell:database() end
+  if type(target) == "string" then
+    return target:find("^%a[%w_]* ") and target or "psql " .. target
+  end
+  return tostring(target)
+end
+
+local function callable(call, fields)
+  return setmetatable(fields, { __call = function(_, ...) return call(...) end, __name = "pgsh.word" })
+end
+
+local function text_or_value(value)
+  return type(value) == "string" and value or require("pgsh.shell.show").text(value)
+end
+
+---@param shell pgsh.Shell
+---@return table<string, any>
+function words.new(shell)
+  local own = { psql = psql_of(shell) }
+
+  function own.print(...)
+    local texts = table.pack(...)
+    for i = 1, texts.n do texts[i] = tostring(texts[i]) end
+    local text = table.concat(texts, "\t", 1, texts.n)
+    local job = shell.jobs:here()
+    if job then text = ("[job %d] "):format(job.id) .. text:gsub("\n", ("\n[job %d] "):format(job.id)) end
+    out(text .. "\n")
+  end
+
+  function own.rw(target, reason, minutes)
+    target = target_of(shell, target)
+    shell.gate:open(target, reason, minutes)
+  end
+
+  function own.ro(target) shell.gate:close(target_of(shell, target)) end
+
+  function own.spawn(name, f, ...)
+    if type(name) == "function" then return shell.jobs:spawn("task", name, f, ...) end
+    if type(f) ~= "function" then errors.usage("spawn(function() … end), or spawn(\"name\", function() … end)") end
+    return shell.jobs:spawn(tostring(name), f, ...)
+  end
+
+  own.jobs = callable(function() out(shell.jobs:text() .. "\n") end, {
+    cancel = function(id)
+      local job = shell.jobs.list[id]
+      if not job then errors.usage("there is no job %s", tostring(id)) end
+      job:cancel()
+    end,
+    wait = function(id)
+      local job = shell.jobs.list[id]
+      if not job then errors.usage("there is no job %s", tostring(id)) end
+      return job:wait()
+    end,
+  })
+
+  function own.watch(seconds, what)
+    return require("pgsh.shell.watch").run(shell, seconds, what)
+  end
+
+  own.history = callable(function(count, part) out(shell.history:text(count, part) .. "\n") end, {
+    forget = function() shell.history:forget() end,
+  })
+
+  function own.save(path) return require("pgsh.shell.save").procedure(shell, path) end
+  function own.transcript(path) return require("pgsh.shell.save").transcript(shell, path) end
+
+  function own.apropos(part) return require("pgsh.shell.commands").apropos(part) end
+  function own.timing(on) shell.timing = on ~= false end
+
+  function own.format(format)
+    local known = { auto = 1, grid = 1, expanded = 1, csv = 1, tsv = 1, json = 1, jsonl = 1, lua = 1, markdown = 1 }
+    if not known[format] then errors.usage("format: auto, grid, expanded, csv, tsv, json, jsonl, lua or markdown") end
+    shell.format.format = format
+  end
+
+  local function again(settings)
+    local value = shell.vars._rs or shell.vars._
+    if value == nil then errors.usage("there is no result yet") end
+    local format = {}
+    for key, now in pairs(shell.format) do format[key] = now end
+    for key, now in pairs(settings) do format[key] = now end
+    local former = shell.format
+    shell.format = format
+    local ok, problem = errors.try(shell.show, shell, { n = 1, value })
+    shell.format = former
+    if not ok then error(problem, 0) end
+  end
+
+  function own.full() again { max_rows = 0, max_width = 0 } end
+  function own.as(format) again { format = format, max_rows = 0 } end
+
+  function own.to(path, format)
+    local value = shell.vars._rs or shell.vars._
+    if type(path) ~= "string" then errors.usage("to(\"FILE\" [, format])") end
+    if value == nil then errors.usage("there is no result yet") end
+    local settings = { format = format or path:match("%.(%w+)$") or "tsv", expanded = "off", max_rows = 0, max_width = 0, null = "" }
+    if settings.format == "md" then settings.format = "markdown" end
+    local pieces = {}
+    require("pgsh.shell.show").value(value, settings, nil, function(text) pieces[#pieces + 1] = text end)
+    local ok, problem = host.keep(path, table.concat(pieces), "new")
+    if not ok then errors.raise("io", "%s", problem) end
+  end
+
+  function own.tb()
+    local problem = shell.vars._err
+    if not problem then errors.usage("there was no error") end
+    out((problem.traceback or text_or_value(problem)) .. "\n")
+  end
+
+  function own.dry_run(on) shell.dry = on ~= false end
+
+  function own.max_rows(count)
+    if math.type(count) ~= "integer" or count < 0 then errors.usage("max_rows(n): 0 is all") end
+    shell.format.max_rows = count
+  end
+
+  function own.production(...)
+    for _, pattern in ipairs { ... } do table.insert(shell.gate.patterns, tostring(pattern):lower()) end
+  end
+
+  if shell.inside then
+    own.step, own.problem, own.kept = shell.inside.step, shell.inside.problem, shell.inside.kept
+    for _, name in ipairs { "retry", "skip", "undo", "abort" } do
+      own[name] = function() shell.over = name end
+    end
+  end
+  return own
+end
+
+return words
