@@ -8,7 +8,7 @@ local globals = {}
 
 -- Modules of the same name.
 local MODULES = {}
-for name in ("alertmanager ask aws checksum chef cloudflare file git gitlab gzip hash heroku http json kubectl linode log pipe postgres "
+for name in ("alertmanager ask aws checksum chef cloudflare file git gitlab gzip hash heroku http json kubectl linode log pg pipe postgres "
   .. "psql secret sh slack sqitch ssh statuspage wait yaml"):gmatch("%S+") do
   MODULES[name] = true
 end

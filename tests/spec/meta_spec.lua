@@ -1,7 +1,7 @@
 -- The reference (lua/meta) and the code say the same: what a module has is documented, what is documented is there.
 local host = require "pgsh.host"
 
-local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pipe", "postgres", "psql", "secret", "sh", "ssh", "yaml", "host" }
+local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pg", "pipe", "postgres", "psql", "secret", "sh", "ssh", "yaml", "host" }
 
 -- Modules in Lua, and how to come by what their classes' methods are.
 local SERVICES = {

@@ -105,6 +105,8 @@ end
 
 local function listing(shell, text, sql, ...)
   local parameters = table.pack(...)
+  parameters.n = parameters.n + 1
+  parameters[parameters.n] = require("pgsh.psql").options { lock_timeout = "2s" } -- sizes wait for locks
   return shell:run(text, function() return shell:database():rows(sql, table.unpack(parameters, 1, parameters.n)) end, { show = true })
 end
 
