@@ -60,6 +60,14 @@ local function emit_failed(current, step, problem, tally)
   })
 end
 
+-- The shell in the failed step: its handles, parameters and kept values are names there. Returns "retry", "skip", "undo", "abort", or nil:
+-- back to the question.
+local function look_around(current, step, problem, decided)
+  inspect(current, step, problem)
+  if not host.interactive() then return nil end
+  return require("pgsh.shell").inside(current, { step = step, problem = problem, kept = current.state.kept[step.id], decided = decided })
+end
+
 -- Unknown outcomes ---------------------------------------------------------------------------------------------------------
 
 local function settle(step, outcome, how)
@@ -88,7 +96,7 @@ local function ask_unknown(current, step, problem)
     })
     if not ok or answer == "s" then return stopped(current, step, problem, not ok and answer) end
     if answer == "i" then
-      inspect(current, step, problem)
+      if look_around(current, step, problem, false) == "abort" then return stopped(current, step, problem) end
     else
       settle(step, answer == "d" and "ok" or "failed", "operator")
       return "retry"
@@ -133,12 +141,16 @@ local function question(current, problem)
   return { text = "what now?", flag = "--on-failure stop|undo", options = options .. "sk", labels = labels }
 end
 
+-- What the words of the shell in a failed step choose.
+local ANSWER_OF = { retry = "r", skip = "k", undo = "u", abort = "s" }
+
 local function choose(current, step, problem)
   while true do
     local ok, answer = errors.try(questions.put, current, question(current, problem))
     if not ok or answer == "s" then return stopped(current, step, problem, not ok and answer) end
+    if answer == "i" then answer = ANSWER_OF[look_around(current, step, problem, true) or ""] end
+    if answer == "s" then return stopped(current, step, problem) end
     if answer == "r" then return "retry" end
-    if answer == "i" then inspect(current, step, problem) end
     if answer == "u" then
       local undone, ending = errors.try(undo.all, current, { ask = true, failed = true })
       if not undone then return endings.stopped(current, step, ending) end

@@ -37,7 +37,9 @@ local function out(text) host.emit("output", { text = text }) end
 ---@return pgsh.Shell
 function shell.new(current, inside)
   local self = setmetatable({ current = current, inside = inside, line = 0, format = show.defaults(), changes = {}, timing = false,
-    handles = setmetatable({}, { __mode = "v" }), over = nil, texts = {} }, Shell)
+    over = nil, texts = {}, prefix = "" }, Shell)
+  -- Never the branch of another look: what was done then must not answer for what is done now.
+  if inside then self.prefix = ("%s/inspect-%d/"):format(inside.step.id, host.now()) end
   self.gate = gate.new(self)
   self.jobs = jobs.new(self)
   self.env, self.vars, self.outer = environment.new(require("pgsh.shell.words").new(self))
@@ -67,6 +69,13 @@ local function coloured(on, code, text)
   return on and ("\1\27[%sm\2%s\1\27[0m\2"):format(code, text) or text
 end
 
+-- How long users have been affected.
+local function clock_text(name, open)
+  local function span(ms) return ("%d:%02d"):format(ms // 60000, ms // 1000 % 60) end
+  local text = ("%s %s"):format(require("pgsh.clocks").capitals(name), span(math.max(0, host.now() - (open.at_ms or host.now()))))
+  return open.budget_ms and ("%s of %s"):format(text, span(open.budget_ms)) or text
+end
+
 ---@return string
 function Shell:prompt()
   local colour, parts = host.terminal().colour, {}
@@ -77,6 +86,10 @@ function Shell:prompt()
   parts[#parts + 1] = target and target:gsub("^psql%s+", "") or "pgsh"
   local role = target and require("pgsh.shell.catalog").role(self, target)
   if role then parts[#parts + 1] = "(" .. role .. ")" end
+  for name, open in pairs(self.current.state.clocks) do
+    local text = clock_text(name, open)
+    parts[#parts + 1] = coloured(colour, "1;33", text)
+  end
   local running = self.jobs:running()
   if running > 0 then parts[#parts + 1] = ("%d job%s"):format(running, running == 1 and "" or "s") end
   if window then
@@ -163,7 +176,7 @@ end
 function Shell:run(text, f, options)
   begin(self)
   local current, number = self.current, self.line
-  local branch = self.inside and ("%s/inspect/line-%d"):format(self.inside.step.id, number) or ("line-%d"):format(number)
+  local branch = ("%sline-%d"):format(self.prefix, number)
   local scope = { branch = branch .. "/run", phase = "shell", changes = self.dry and "show" or "allow" }
   host.emit("shell.line", { line = number, text = text, target = self:target() })
   local begun = host.mono()
@@ -338,7 +351,7 @@ end
 local function clock(self)
   while true do
     host.sleep(TICK_S)
-    if self.gate:has_windows() then
+    if self.gate:has_windows() or next(self.current.state.clocks) then
       self.gate:tick()
       if not self.busy then host.set_prompt(self:prompt()) end
     end
@@ -371,6 +384,41 @@ function Shell:loop()
   self.jobs:cancel_all()
   host.gate(former)
   return self.over
+end
+
+-- In a failed step -----------------------------------------------------------------------------------------------------------
+
+-- What the step's functions see besides globals: the handles and values that the procedure's file holds in locals.
+local function names_of_step(vars, step)
+  for _, key in ipairs { "undo", "verify", "keep", "run" } do
+    local f = step[key]
+    for i = 1, type(f) == "function" and 250 or 0 do
+      local name, value = debug.getupvalue(f, i)
+      if not name then break end
+      if name ~= "_ENV" and name ~= "" then vars[name] = value end
+    end
+  end
+end
+
+local INSIDE = [[
+in the failed step: its handles, parameters and `kept` are names here; _err is what went wrong
+retry()  skip()  undo()  abort() leave, Ctrl-D goes back to the question; a change is asked about]]
+local INSIDE_UNKNOWN = [[
+in the failed step: its handles, parameters and `kept` are names here; Ctrl-D goes back to the question, abort() stops the run]]
+
+---Open the shell in a failed step of a run. Returns "retry", "skip", "undo", "abort", or nil.
+---@param current pgsh.Session
+---@param inside {step: table, problem: table, kept: any, decided: boolean}
+---@return string?
+function shell.inside(current, inside)
+  local self = shell.new(current, inside)
+  for name, value in pairs(current.params:values()) do self.vars[name:gsub("-", "_")] = value end
+  for _, step in ipairs(current.steps) do names_of_step(self.vars, step) end
+  names_of_step(self.vars, inside.step)
+  self.vars._err = inside.problem
+  say(inside.decided and INSIDE or INSIDE_UNKNOWN)
+  local over = self:loop()
+  return over ~= "question" and over or nil
 end
 
 -- Commands --------------------------------------------------------------------------------------------------------------------

@@ -120,12 +120,12 @@ local function ask(self, change, danger, production)
     local name = name_of(change)
     local answer = questions.put(current, {
       text = text .. ("\ntype %s to make it"):format(name), flag = "--confirm " .. name, expect = name,
-      given = questions.confirmed(current, name) and name or nil,
+      given = not host.interactive() and questions.confirmed(current, name) and name or nil,
     })
     return answer == name
   end
   return questions.put(current, {
-    text = text, flag = "--yes", options = "yn", labels = "[y]es, make it   [n]o", given = current.options.yes and "y" or nil,
+    text = text, flag = "--yes", options = "yn", labels = "[y]es, make it   [n]o", given = not host.interactive() and current.options.yes and "y" or nil,
   }) == "y"
 end
 

@@ -146,7 +146,12 @@ function words.new(shell)
   if shell.inside then
     own.step, own.problem, own.kept = shell.inside.step, shell.inside.problem, shell.inside.kept
     for _, name in ipairs { "retry", "skip", "undo", "abort" } do
-      own[name] = function() shell.over = name end
+      own[name] = function()
+        if not shell.inside.decided and name ~= "abort" then
+          errors.usage("%s(): nobody knows whether the change happened: Ctrl-D goes back to the question that settles it", name)
+        end
+        shell.over = name
+      end
     end
   end
   return own

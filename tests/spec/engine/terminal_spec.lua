@@ -38,6 +38,9 @@ describe("at a terminal", function()
     assert.match("kept value", screen)
     assert.match("at proc.lua:6", screen)
     assert.match("change 2  sh localhost  echo two", screen)
+    box:shows "RO>%s"
+    box:types "C-d"
+    box:shows "RO>%s.*%[s%]top here"
     box:write("good", "")
     box:types("r", "Enter")
     box:shows "exit status 0"
