@@ -186,6 +186,10 @@ function host.sql_guard(sql) end
 ---@param how? "append"|"new"|"replace"
 ---@return boolean?, string?
 function host.keep(path, text, how) end
+---Names in a directory, a slash behind those of directories; empty when it cannot be read. At most 2,000.
+---@param dir string
+---@return string[]
+function host.files(dir) end
 ---The end of a file, from the beginning of a line; nil when it cannot be read.
 ---@param path string
 ---@param bytes integer

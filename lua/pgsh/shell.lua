@@ -23,7 +23,8 @@ local KEPT_VALUES = 9
 ---@field inside? table             # the failed step it was opened in: {step, problem, kept}
 ---@field vars table<string, any>   # names of the session
 ---@field line integer              # number of the last entry
----@field changes {line: integer, text: string, show: string[]}[]
+---@field changes integer          # entries that changed something
+---@field log table[]              # Lua and SQL: {line, text, ok, changed, sql, expression}
 ---@field unjournaled? table        # why nothing can be journaled
 local Shell = {}
 Shell.__index = Shell
@@ -36,13 +37,14 @@ local function out(text) host.emit("output", { text = text }) end
 ---@param inside? table
 ---@return pgsh.Shell
 function shell.new(current, inside)
-  local self = setmetatable({ current = current, inside = inside, line = 0, format = show.defaults(), changes = {}, timing = false,
-    over = nil, texts = {}, prefix = "" }, Shell)
+  local self = setmetatable({ current = current, inside = inside, line = 0, format = show.defaults(), changes = 0, timing = false,
+    over = nil, texts = {}, log = {}, prefix = "" }, Shell)
   -- Never the branch of another look: what was done then must not answer for what is done now.
   if inside then self.prefix = ("%s/inspect-%d/"):format(inside.step.id, host.now()) end
   self.gate = gate.new(self)
   self.jobs = jobs.new(self)
-  self.env, self.vars, self.outer = environment.new(require("pgsh.shell.words").new(self))
+  self.words = require("pgsh.shell.words").new(self)
+  self.env, self.vars, self.outer = environment.new(self.words)
   return self
 end
 
@@ -163,8 +165,13 @@ local function keep_values(self, results)
   if show.columns(results[2]) then vars._rs = results[2] end
 end
 
-local function remember_change(self, scope, text)
-  if (scope.changed or 0) > 0 then self.changes[#self.changes + 1] = { line = self.line, text = text } end
+-- Names behind the handle, for completion and the prompt; after DDL, anew.
+local function look_behind(self, options)
+  local target, catalog = self:target(), require "pgsh.shell.catalog"
+  if not target or not host.interactive() then return end
+  local word = (options.sql or ""):lower():match("^%s*(%a+)")
+  if word == "create" or word == "drop" or word == "alter" then catalog.forget(self, target) end
+  catalog.of(self, target)
 end
 
 ---Run f as an entry: in a task, a scope of its own, journaled.
@@ -199,7 +206,9 @@ function Shell:run(text, f, options)
     line = number, ms = host.mono() - begun, reads = scope.reads, changes = scope.changed,
     rows = ok and show.columns(problem) and #problem or nil, error = not ok and errors.body(problem) or nil,
   })
-  remember_change(self, scope, text)
+  self.changed = (scope.changed or 0) > 0
+  if self.changed then self.changes = self.changes + 1 end
+  if ok then look_behind(self, options) end
   if self.timing then say(("time: %d ms"):format(host.mono() - begun)) end
   return ok, not ok and problem or nil
 end
@@ -272,7 +281,7 @@ end
 ---@return boolean ok
 ---@return table? problem
 function Shell:evaluate(text, entry)
-  self.line = self.line + 1
+  self.line, self.changed = self.line + 1, false
   local ok, problem = true, nil
   if entry.kind == "sql" then
     ok, problem = evaluate_sql(self, entry.text)
@@ -286,6 +295,10 @@ function Shell:evaluate(text, entry)
     ok, problem = false, entry.problem
   end
   host.interrupts()
+  if entry.kind == "sql" or entry.kind == "lua" then
+    self.log[#self.log + 1] = { line = self.line, text = text, ok = ok, changed = self.changed, sql = entry.kind == "sql",
+      expression = entry.expression }
+  end
   if not ok then
     self.vars._err = problem
     if not self.piped then tell_error(problem, entry.kind == "sql" and entry.text or nil) end
@@ -316,7 +329,9 @@ local function read(self)
   local lines, prompt = {}, self:prompt()
   local continued = (" "):rep(math.max(0, host.width(prompt:gsub("\1[^\2]*\2", "")) - 4)) .. "... "
   while true do
+    self.pending = #lines > 0 and table.concat(lines, "\n") or nil
     local line = host.line(#lines == 0 and self:prompt() or continued, self.preset)
+    self.pending = nil
     self.preset = nil
     if line == false then return false end
     if line == nil then
@@ -353,7 +368,7 @@ local function clock(self)
     host.sleep(TICK_S)
     if self.gate:has_windows() or next(self.current.state.clocks) then
       self.gate:tick()
-      if not self.busy then host.set_prompt(self:prompt()) end
+      self.refresh()
     end
   end
 end
@@ -363,6 +378,9 @@ end
 function Shell:loop()
   local former = host.gate(function(change) self.gate:check(change) end)
   local timer = host.spawn("clock", clock, self)
+  self.refresh = function()
+    if not self.busy and not self.pending then host.set_prompt(self:prompt()) end
+  end
   self.history = self.history or history.open(self.history_mode)
   self.history:load()
   require("pgsh.shell.complete").install(self)
@@ -428,12 +446,12 @@ local function ending(self, problem)
   if problem then
     local of_error = require("pgsh.endings").of_error(problem)
     of_error.run = current.run
-    if #self.changes > 0 and of_error.exit < 4 then of_error.status, of_error.exit = "stopped", 5 end
+    if self.changes > 0 and of_error.exit < 4 then of_error.status, of_error.exit = "stopped", 5 end
     return of_error
   end
   if not current.run then return nil end
   local plural = require("pgsh.endings").plural
-  local changed = #self.changes == 0 and "nothing changed" or plural(#self.changes, "line") .. " with changes"
+  local changed = self.changes == 0 and "nothing changed" or plural(self.changes, "line") .. " with changes"
   return { status = "done", exit = 0, run = current.run, message = ("%s, %s"):format(plural(self.line, "line"), changed),
     next = { "look: " .. require("pgsh.endings").command(current, "show") } }
 end

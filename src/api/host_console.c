@@ -1,4 +1,5 @@
 /* host, console: what the interactive shell is made of: lines, their completion, programs that have the terminal, the gate. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -15,6 +16,8 @@
 #include "vm/args.h"
 #include "vm/await.h"
 #include "vm/luaerr.h"
+
+#define FILES_MOST 2000 /* a completion must be quick */
 
 static const char host_completer; /* its address is the completer's key in the registry */
 
@@ -284,6 +287,32 @@ static int l_host_tail(lua_State *L) {
   return 1;
 }
 
+static void files_add(lua_State *L, const char *dir, const struct dirent *entry) {
+  bool folder = entry->d_type == DT_DIR;
+  if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) return;
+  if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {
+    struct stat info;
+    const char *path = lua_pushfstring(L, "%s/%s", dir, entry->d_name);
+    folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    lua_pop(L, 1);
+  }
+  lua_pushfstring(L, "%s%s", entry->d_name, folder ? "/" : "");
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+/* files(dir): the names in it, a slash behind those of directories; empty when it cannot be read. */
+static int l_host_files(lua_State *L) {
+  const char *dir = luaL_checkstring(L, 1);
+  lua_newtable(L);
+  DIR *opened = opendir(dir);
+  if (opened == NULL) return 1;
+  struct dirent *entry;
+  for (int i = 0; i < FILES_MOST && (entry = readdir(opened)) != NULL; i++)
+    files_add(L, dir, entry);
+  closedir(opened);
+  return 1;
+}
+
 void host_add_console(lua_State *L) {
   static const luaL_Reg functions[] = {{"line", l_host_line},
                                        {"set_prompt", l_host_set_prompt},
@@ -294,6 +323,7 @@ void host_add_console(lua_State *L) {
                                        {"foreground", l_host_foreground},
                                        {"gate", l_host_gate},
                                        {"sql_guard", l_host_sql_guard},
+                                       {"files", l_host_files},
                                        {"keep", l_host_keep},
                                        {"tail", l_host_tail},
                                        {NULL, NULL}};

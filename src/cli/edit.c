@@ -18,6 +18,7 @@
 #include "loop/fdwatch.h"
 
 #define EDIT_HISTORY_ENTRIES 10000
+#define EDIT_LISTED 120 /* choices shown at once */
 #define EDIT_BURST 4096 /* keys taken before the loop gets its turn */
 
 typedef struct EditOp {
@@ -125,8 +126,10 @@ static void on_display_matches(char **matches, int count, int longest) {
   for (int i = 0; i <= count; i++)
     shown[i] = strlen(matches[i]) >= start ? matches[i] + start : matches[i];
   most = most > start ? most - start : most;
+  int listed = count > EDIT_LISTED ? EDIT_LISTED : count;
   RL.rl_crlf();
-  RL.rl_display_match_list(shown, count, (int)most);
+  RL.rl_display_match_list(shown, listed, (int)most);
+  if (listed < count) fprintf(edit->out, "... and %d more\n", count - listed);
   RL.rl_forced_update_display();
   free(shown);
 }

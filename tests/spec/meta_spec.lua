@@ -1,7 +1,8 @@
 -- The reference (lua/meta) and the code say the same: what a module has is documented, what is documented is there.
 local host = require "pgsh.host"
 
-local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pg", "pipe", "postgres", "psql", "secret", "sh", "ssh", "yaml", "host" }
+local MODULES = { "checksum", "file", "gzip", "hash", "http", "json", "pg", "pipe", "postgres", "psql", "secret", "sh", "ssh", "yaml",
+  "host" }
 
 -- Modules in Lua, and how to come by what their classes' methods are.
 local SERVICES = {
@@ -79,6 +80,16 @@ describe("the reference", function()
       end
     end)
   end
+
+  it("of the shell names every word it has, and nothing else", function()
+    local elsewhere = { psql = true, print = true, spawn = true, skip = true, step = true, problem = true, kept = true, db = true }
+    local text, words = text_of "shell", require("pgsh.shell.words").new { inside = {} }
+    for name in pairs(words) do
+      local said = elsewhere[name] or text:find("\nfunction " .. name .. "%(") or text:find("\n" .. name .. " = ")
+      assert.truthy(said, name .. " is not documented")
+    end
+    for name in text:gmatch "\nfunction ([%w_]+)" do assert.truthy(words[name], name .. " is documented and missing") end
+  end)
 
   it("of every error code has a kind, an exit status and a text", function()
     for code, row in pairs(host.errors) do

@@ -59,7 +59,16 @@ local function read(source)
     found.schemas[relation.schema] = schema
     schema[#schema + 1] = relation.name
   end
+  found.schema_names = {}
+  for name, list in pairs(found.schemas) do
+    table.sort(list)
+    found.schema_names[#found.schema_names + 1] = name
+  end
+  -- By bytes, whatever the database's collation: completion searches by halves.
+  table.sort(found.schema_names)
+  table.sort(found.names)
   for _, row in ipairs(db:rows(FUNCTIONS)) do found.functions[#found.functions + 1] = row.name end
+  table.sort(found.functions)
   for row in db:each(COLUMNS, MOST_COLUMNS) do
     for _, name in ipairs(by_oid[row.oid] or {}) do
       local list = found.columns[name] or {}
@@ -77,16 +86,18 @@ end
 function catalog.of(shell, target)
   local source = shell.sources and shell.sources[target]
   if not source then return nil end
-  if source.found or source.reading or source.tried and host.mono() - source.tried < 30000 then return source.found end
-  source.reading, source.tried = true, host.mono()
+  local known = source.found and not source.stale
+  if known or source.reading or source.tried and host.mono() - source.tried < 30000 then return source.found end
+  source.reading, source.tried, source.stale = true, host.mono(), nil
   source.name = target:match("^psql%s+(.*)$")
   -- Beside the run: it is nobody's change, and what completion reads is no part of what the operator did.
   host.spawn("catalog", host.within, { branch = "catalog", phase = "completion", changes = "refuse" }, function()
     local ok, found = errors.try(read, source)
     source.reading = nil
     if ok then source.found = found end
+    if ok and shell.refresh then shell.refresh() end
   end):detach()
-  return nil
+  return source.found
 end
 
 ---@param shell pgsh.Shell
@@ -102,7 +113,7 @@ end
 ---@param target string
 function catalog.forget(shell, target)
   local source = shell.sources and shell.sources[target]
-  if source then source.found, source.tried = source.found, nil end
+  if source then source.stale, source.tried = true, nil end
 end
 
 return catalog

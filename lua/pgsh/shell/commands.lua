@@ -186,6 +186,13 @@ function on.e(shell) shell.preset = nil end
 function on.r() end
 function on.copy() errors.raise("usage", "pipe { db:copy_out \"select …\", file.writer \"x\" } and db:copy_in: see help \"pipe\"") end
 
+---@return string[]
+function commands.names()
+  local names = {}
+  for name in pairs(on) do names[#names + 1] = name end
+  return names
+end
+
 -- psql's modifiers: \dt+ is \dt here.
 local function find(word)
   return on[word] or on[word:gsub("[+S]+$", "")]
@@ -199,10 +206,8 @@ end
 function commands.run(shell, word, rest)
   local command = find(word)
   if not command then
-    local names = {}
-    for name in pairs(on) do names[#names + 1] = name end
     return false, host.error("usage", { message = ("there is no \\%s%s; \\? lists them"):format(word,
-      require("pgsh.nearest").hint(word, names)) })
+      require("pgsh.nearest").hint(word, commands.names())) })
   end
   local tried, ok, problem = errors.try(command, shell, rest)
   if not tried then return false, ok end

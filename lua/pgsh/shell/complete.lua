@@ -1,16 +1,393 @@
--- complete: what can stand at the cursor. It looks at values without running any of their code (no metamethods), and at what is
--- known already: nothing here waits.
+-- complete: what can stand at the cursor. It looks at values without running any of their code (raw access, no metamethods), and at
+-- what is known already: nothing here waits.
 
 local host = require "pgsh.host"
 
 local complete = {}
 
-function complete.install(shell)
-  host.completer(function(line, point) return complete.choices(shell, line, point) end)
+local MOST = 5000 -- matches; more are of no use to anybody
+
+local KEYWORDS = {}
+for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until "
+  .. "while"):gmatch "%S+" do
+  KEYWORDS[#KEYWORDS + 1] = word
+end
+local LUA = { "assert", "coroutine", "debug", "error", "getmetatable", "ipairs", "load", "math", "next", "os", "pairs", "pcall", "print",
+  "rawequal", "rawget", "rawlen", "rawset", "require", "select", "setmetatable", "string", "table", "tonumber", "tostring", "type",
+  "utf8", "warn", "xpcall" }
+
+-- Values, looked at from outside ---------------------------------------------------------------------------------------------
+
+local function is_ours(meta)
+  return type(meta) == "table" and type(rawget(meta, "__name")) == "string" and rawget(meta, "__name"):find("^pgsh%.")
 end
 
-function complete.choices()
-  return nil
+local function add_keys(names, from)
+  for key in next, from do
+    if type(key) == "string" and key:find("^[%a_][%w_]*$") then names[key] = true end
+  end
+end
+
+-- The fields or methods of a value, without running any code but pgsh's own listing of its modules.
+local function fields_of(value)
+  local names, meta = {}, debug.getmetatable(value)
+  if type(value) == "table" then add_keys(names, value) end
+  if is_ours(meta) and type(rawget(meta, "__pairs")) == "function" then
+    local ok, _, functions = pcall(rawget(meta, "__pairs"), value)
+    if ok and type(functions) == "table" then add_keys(names, functions) end
+  end
+  local index = type(meta) == "table" and rawget(meta, "__index")
+  if type(index) == "table" then add_keys(names, index) end
+  return names
+end
+
+local function field_of(value, key)
+  if type(value) == "table" then
+    local found = rawget(value, key)
+    if found ~= nil then return found end
+  end
+  local meta = debug.getmetatable(value)
+  local index = type(meta) == "table" and rawget(meta, "__index")
+  if type(index) == "table" then return rawget(index, key) end
+  if is_ours(meta) and type(rawget(meta, "__pairs")) == "function" then
+    local ok, _, functions = pcall(rawget(meta, "__pairs"), value)
+    return ok and type(functions) == "table" and rawget(functions, key) or nil
+  end
+end
+
+local function global_of(shell, name)
+  local value = rawget(shell.vars, name)
+  if value ~= nil then return value end
+  value = rawget(shell.words, name)
+  if value ~= nil then return value end
+  local ok, found = pcall(require("pgsh.globals").find, name) -- loads a module of pgsh's own, which reads nothing
+  if ok and found ~= nil then return found end
+  return ({ string = string, table = table, math = math, utf8 = utf8, coroutine = coroutine })[name]
+end
+
+-- "a.b:c" → the value of a.b, or nil.
+local function resolve(shell, path)
+  local value
+  for name in path:gmatch("[%a_][%w_]*") do
+    if value == nil then
+      value = global_of(shell, name)
+    else
+      value = field_of(value, name)
+    end
+    if value == nil then return nil end
+  end
+  return value
+end
+
+-- Lists ----------------------------------------------------------------------------------------------------------------------
+
+local function matching(names, prefix)
+  local list = {}
+  for name in next, names do
+    if name:sub(1, #prefix) == prefix then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+-- Those of a sorted list that begin so.
+local function beginning(list, prefix, into)
+  local low, high = 1, #list + 1
+  while low < high do
+    local middle = (low + high) // 2
+    if list[middle] < prefix then low = middle + 1 else high = middle end
+  end
+  while list[low] and list[low]:sub(1, #prefix) == prefix and #into < MOST do
+    into[#into + 1] = list[low]
+    low = low + 1
+  end
+  return into
+end
+
+local function found(start, matches, append)
+  if #matches == 0 then return nil end
+  return { start = start, matches = matches, append = append }
+end
+
+-- Signatures -----------------------------------------------------------------------------------------------------------------
+
+local entries_by_name
+
+local function entry_of(name)
+  if not entries_by_name then
+    entries_by_name = {}
+    for _, entry in ipairs(require("pgsh.meta").entries()) do
+      if not entry.class then entries_by_name[entry.name] = entries_by_name[entry.name] or entry end
+    end
+  end
+  return entries_by_name[name]
+end
+
+-- How a call is written: "db:rows(sql, ...)  All rows (a read)."
+local function signature(shell, path)
+  local entry = entry_of(path)
+  if not entry then
+    local owner, method = path:match("^(.*)[.:]([%w_]+)$")
+    local value = owner and resolve(shell, owner)
+    if value ~= nil then
+      local kind = type(value) == "userdata" and (tostring(value):match("^psql ") and "db") or nil
+      entry = kind and entry_of(kind .. ":" .. method)
+    end
+  end
+  if not entry then return nil end
+  local said = table.concat(entry.comment, " "):gsub("%s*@.*$", ""):gsub("^%s+", "")
+  return ("%s%s   %s"):format(entry.name, entry.arguments, said:match("^(.-[.:])%s") or said:sub(1, 100))
+end
+
+-- SQL ------------------------------------------------------------------------------------------------------------------------
+
+local SQL = {}
+for word in ("all alter analyze and any as asc begin between by cascade case cast check column concurrently constraint copy create cross "
+  .. "current_date current_timestamp database default delete desc distinct drop else end except exists explain extension false fetch "
+  .. "filter first following for foreign from full function grant group having ilike in index inner insert intersect interval into "
+  .. "is join key last lateral left like limit lock materialized natural not null nulls offset on only or order outer over partition "
+  .. "preceding primary references refresh reindex rename restrict returning revoke right row rows schema select sequence set show "
+  .. "similar table tablesample then to trigger true truncate union unique unlogged update user using vacuum values verbose view when "
+  .. "where window with"):gmatch "%S+" do
+  SQL[#SQL + 1] = word
+end
+table.sort(SQL)
+
+-- After these a relation stands.
+local RELATION_AFTER = { from = true, join = true, into = true, update = true, table = true, only = true, truncate = true, vacuum = true,
+  analyze = true, lock = true, view = true, references = true, reindex = true, cluster = true, copy = true }
+
+-- Tables that the statement names, by name and by alias.
+local function tables_of(sql)
+  local aliases = {}
+  for _, word in ipairs { "from", "join", "update", "into", "," } do
+    local pattern = word == "," and ",%s*" or "%f[%w]" .. word .. "%s+"
+    for name, rest in sql:gmatch(pattern .. "([%w_.\"]+)([^,;()]*)") do
+      name = name:gsub('"', "")
+      aliases[name] = name
+      aliases[name:match("[^.]+$") or name] = name
+      local alias = rest:match("^%s+as%s+([%w_]+)") or rest:match("^%s+([%w_]+)")
+      if alias then aliases[alias] = name end
+    end
+  end
+  return aliases
+end
+
+local function columns_of(catalog, name)
+  return catalog.columns[name] or catalog.columns["public." .. name] or {}
+end
+
+local function add_unique(into, seen, list, prefix)
+  for _, name in ipairs(list) do
+    if not seen[name] and name:sub(1, #prefix) == prefix then
+      seen[name] = true
+      into[#into + 1] = name
+    end
+  end
+end
+
+local function sql_keywords(word, into)
+  local upper = word:find("^%u") and not word:find("%l")
+  for _, keyword in ipairs(beginning(SQL, word:lower(), {})) do into[#into + 1] = upper and keyword:upper() or keyword end
+  return into
+end
+
+-- `all` is the statement as far as it is typed, its end the cursor; start is where its last word begins in the line.
+local function sql_choices(shell, all, behind, point)
+  local word = all:match("[%w_\"\128-\255]*$")
+  local qualifier = all:sub(1, #all - #word):match("([%w_]+)%.$")
+  local before = all:sub(1, #all - #word):lower()
+  local start = point - #word
+  local target = shell:target()
+  local catalog = target and require("pgsh.shell.catalog").of(shell, target)
+  if not catalog then return not qualifier and found(start, sql_keywords(word, {}), " ") or nil end
+  local whole = (all .. behind):lower()
+  if qualifier then
+    local list, seen = {}, {}
+    add_unique(list, seen, catalog.schemas[qualifier] or {}, word)
+    local named = tables_of(whole)[qualifier:lower()]
+    add_unique(list, seen, columns_of(catalog, named or qualifier), word)
+    return found(start, list, " ")
+  end
+  local last = before:match("([%a_]+)%s*$") or before:match("([%a_]+)%s+[%w_.]+%s*,%s*$")
+  local list, seen = {}, {}
+  if last and RELATION_AFTER[last] then
+    beginning(catalog.names, word, list)
+    beginning(catalog.schema_names, word, list)
+    return found(start, list, #list == 1 and catalog.schemas[list[1]] and not catalog.columns[list[1]] and "." or " ")
+  end
+  for _, name in pairs(tables_of(whole)) do add_unique(list, seen, columns_of(catalog, name), word) end
+  table.sort(list)
+  if word ~= "" or #list == 0 then sql_keywords(word, list) end
+  if word ~= "" then
+    beginning(catalog.functions, word, list)
+    if #list == 0 then beginning(catalog.names, word, list) end
+  end
+  return found(start, list, " ")
+end
+
+-- Strings --------------------------------------------------------------------------------------------------------------------
+
+-- The Lua string that the cursor stands in: its text so far, and what is in front of it; nil when it stands in none.
+local function open_string(text)
+  local i, quote, start = 1, nil, nil
+  while i <= #text do
+    local c = text:sub(i, i)
+    if quote then
+      if quote ~= "]]" and c == "\\" then
+        i = i + 1
+      elseif quote == "]]" and text:sub(i, i + 1) == "]]" then
+        quote = nil
+        i = i + 1
+      elseif c == quote then
+        quote = nil
+      end
+    elseif c == '"' or c == "'" then
+      quote, start = c, i + 1
+    elseif text:sub(i, i + 1) == "[[" then
+      quote, start = "]]", i + 2
+      i = i + 1
+    elseif text:sub(i, i + 1) == "--" then
+      i = (text:find("\n", i, true) or #text + 1)
+    end
+    i = i + 1
+  end
+  if quote then return text:sub(start), text:sub(1, start - 1 - (quote == "]]" and 2 or 1)), quote end
+end
+
+local function lines_of(path)
+  return (host.tail(path, 256 << 10) or ""):gmatch("[^\n]+")
+end
+
+-- Hosts that ssh knows by name, without patterns.
+local function ssh_hosts()
+  local home, names = host.getenv "HOME" or "", {}
+  for line in lines_of(home .. "/.ssh/config") do
+    local list = line:match("^%s*[Hh]ost%s+(.*)$")
+    for name in (list or ""):gmatch("%S+") do
+      if not name:find("[*?!]") then names[name] = true end
+    end
+  end
+  for line in lines_of(home .. "/.ssh/known_hosts") do
+    local name = line:match("^([%w][%w._-]*)")
+    if name then names[name] = true end
+  end
+  return names
+end
+
+local function psql_services()
+  local names = {}
+  local path = host.getenv "PGSERVICEFILE" or (host.getenv "HOME" or "") .. "/.pg_service.conf"
+  for line in lines_of(path) do
+    local name = line:match("^%s*%[([^%]]+)%]")
+    if name then names["service=" .. name] = true end
+  end
+  for _, entry in ipairs { "host=", "port=", "dbname=", "user=", "service=" } do names[entry] = true end
+  return names
+end
+
+local function file_choices(part, point)
+  local directory, name = part:match("^(.*/)([^/]*)$")
+  directory, name = directory or "", name or part
+  local expanded = directory:gsub("^~/", (host.getenv "HOME" or "~") .. "/")
+  local names = {}
+  for _, entry in ipairs(host.files(expanded == "" and "." or expanded)) do
+    if entry:sub(1, 1) ~= "." or name:sub(1, 1) == "." then names[entry] = true end
+  end
+  return found(point - #name, matching(names, name))
+end
+
+local FILES = { ["file"] = true, ["to"] = true, ["save"] = true, ["transcript"] = true, ["dofile"] = true }
+
+local function string_choices(shell, part, before, behind, point)
+  if require("pgsh.shell.parse").is_sql(part) then return sql_choices(shell, part, behind, point) end
+  local caller = before:match("([%w_.:]+)%s*%(?%s*$") or ""
+  local owner = caller:match("^[%w_]+")
+  if caller == "ssh" or caller == "ssh.each" then return found(point - #part, matching(ssh_hosts(), part)) end
+  if caller == "psql" then
+    local word = part:match("%S*$")
+    return found(point - #word, matching(psql_services(), word))
+  end
+  if caller == "help" or caller == "apropos" then
+    local names = {}
+    for _, name in ipairs(require("pgsh.meta").topics()) do names[name] = true end
+    return found(point - #part, matching(names, part))
+  end
+  local indexed = before:match("([%a_][%w_.]*)%[$")
+  if indexed then
+    local value = resolve(shell, indexed)
+    local names = {}
+    if type(value) == "table" then
+      for key in next, value do
+        if type(key) == "string" then names[key] = true end
+      end
+    end
+    return found(point - #part, matching(names, part))
+  end
+  if FILES[owner] or part:find("[/~]") then return file_choices(part, point) end
+end
+
+-- Lua ------------------------------------------------------------------------------------------------------------------------
+
+local function name_choices(shell, left, point)
+  local called = left:match("([%a_][%w_.:]*)%(%s*$") or left:match("([%a_][%w_.:]*)%s+$")
+  local hint = called and signature(shell, called)
+  if hint then return { start = point, matches = {}, hint = hint } end
+  local path = left:match("[%a_][%w_.:]*$")
+  if not path then return nil end
+  local owner, _, name = path:match("^(.*)([.:])([%w_]*)$")
+  if owner then
+    local value = resolve(shell, owner)
+    if value == nil then return nil end
+    local matches = matching(fields_of(value), name)
+    local choices = found(point - #name, matches)
+    if choices and #matches == 1 and matches[1] == name then choices.hint = signature(shell, path) end
+    return choices
+  end
+  local names = {}
+  add_keys(names, shell.vars)
+  add_keys(names, shell.words)
+  for _, list in ipairs { KEYWORDS, LUA, require("pgsh.globals").names() } do
+    for _, known in ipairs(list) do names[known] = true end
+  end
+  local matches = matching(names, path)
+  local choices = found(point - #path, matches)
+  if choices and #matches == 1 and matches[1] == path then choices.hint = signature(shell, path) end
+  return choices
+end
+
+local function command_choices(shell, left, point)
+  local word = left:match("^%s*\\(%S*)$")
+  if word then
+    local names = {}
+    for _, name in ipairs(require("pgsh.shell.commands").names()) do names[name] = true end
+    return found(point - #word, matching(names, word), " ")
+  end
+  local rest = left:match("^%s*\\d%S*%s+(%S*)$")
+  if rest then return sql_choices(shell, "from " .. rest, "", point) end
+  rest = left:match("^%s*\\i%s+(%S*)$")
+  if rest then return file_choices(rest, point) end
+end
+
+---What can stand at byte `point` of the line.
+---@param shell pgsh.Shell
+---@param line string
+---@param point integer
+---@return {start: integer, matches: string[], append: string?, hint: string?}?
+function complete.choices(shell, line, point)
+  local left, behind = line:sub(1, point), line:sub(point + 1)
+  local before = shell.pending and shell.pending .. "\n" or ""
+  if before == "" and left:find("^%s*\\") then return command_choices(shell, left, point) end
+  local all = before .. left
+  if require("pgsh.shell.parse").is_sql(all) then return sql_choices(shell, all, behind, point) end
+  local part, front = open_string(all)
+  if part then return string_choices(shell, part, front, behind, point) end
+  return name_choices(shell, left, point)
+end
+
+---@param shell pgsh.Shell
+function complete.install(shell)
+  host.completer(function(line, point) return complete.choices(shell, line, point) end)
 end
 
 return complete

@@ -110,22 +110,19 @@ local function rendering(self, change, danger, production)
   return table.concat(lines, "\n")
 end
 
-local function name_of(change)
-  return change.name
-end
-
 local function ask(self, change, danger, production)
-  local current, text = self.shell.current, rendering(self, change, danger, production)
+  local current, text, name = self.shell.current, rendering(self, change, danger, production), change.name
+  local flags = not host.interactive() -- at a prompt they were not meant for this change
   if production then
-    local name = name_of(change)
     local answer = questions.put(current, {
       text = text .. ("\ntype %s to make it"):format(name), flag = "--confirm " .. name, expect = name,
-      given = not host.interactive() and questions.confirmed(current, name) and name or nil,
+      given = flags and questions.confirmed(current, name) and name or nil,
     })
     return answer == name
   end
   return questions.put(current, {
-    text = text, flag = "--yes", options = "yn", labels = "[y]es, make it   [n]o", given = not host.interactive() and current.options.yes and "y" or nil,
+    text = text, flag = "--yes", options = "yn", labels = "[y]es, make it   [n]o",
+    given = flags and current.options.yes and "y" or nil,
   }) == "y"
 end
 

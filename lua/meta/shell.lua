@@ -1,0 +1,72 @@
+---@meta pgsh.shell
+-- Names that only the interactive shell has (`pgsh` without arguments). Everything a script sees is there too.
+
+---The database that SQL goes to. db = psql "service=prod" sets it, and so does \c CONNINFO; else what the PG* variables say. Only in the
+---shell.
+---@type pgsh.Psql
+db = nil
+
+---Changes to a target are not asked about for some minutes (what cannot be taken back still is). Logged; the prompt shows what is left. A
+---production target asks for its name to be typed. Only in the shell.
+---@param target? pgsh.Psql|string           # a handle, or its name; default db
+---@param reason string                      # why; it is journaled
+---@param minutes? number                    # default 10, at most 120
+function rw(target, reason, minutes) end
+---End such a window now.
+---@param target? pgsh.Psql|string
+function ro(target) end
+---More targets to treat as production: Lua patterns that their name or address is searched for, in lower case. "prod" and "live" are known;
+---PGSH_PRODUCTION holds more. Its place is init.lua. Only in the shell.
+---@param ... string
+function production(...) end
+---Changes are only shown from now on; dry_run(false) ends it. Only in the shell.
+---@param on? boolean
+function dry_run(on) end
+
+---The jobs that spawn(f) began, and how they are; jobs.cancel(ID), jobs.wait(ID). Only in the shell.
+jobs = {}
+---The same look again and again, until Ctrl-C; a failure is shown and survived. Only in the shell.
+---@param seconds number|string
+---@param what fun(): any|string             # a function, or SQL
+function watch(seconds, what) end
+
+---The last rows once more, all of them, columns as wide as they are. Only in the shell.
+function full() end
+---The last rows once more in another format: grid, expanded, csv, tsv, json, jsonl, lua, markdown. Only in the shell.
+---@param format string
+function as(format) end
+---The last rows into a new file. Only in the shell.
+---@param path string
+---@param format? string                     # default: by the file's name, else tsv
+function to(path, format) end
+---How rows are shown from now on: auto, or one of the formats of `as`. Only in the shell.
+---@param format string
+function format(format) end
+---How many rows are shown; 0 is all. Only in the shell.
+---@param count integer
+function max_rows(count) end
+---Show how long each entry took. Only in the shell.
+---@param on? boolean
+function timing(on) end
+
+---What was typed, also in earlier sessions; history.forget() removes all of it. An entry that begins with a space, or that looks as if it
+---held a secret, is not kept. Only in the shell.
+history = {}
+---Write the changes of this session as the skeleton of a procedure, into a new file. Only in the shell.
+---@param path string
+function save(path) end
+---Write every entry that did not fail as a script for `pgsh < FILE`, into a new file. Only in the shell.
+---@param path string
+function transcript(path) end
+---What the reference says that holds a word. Only in the shell.
+---@param part string
+function apropos(part) end
+---The traceback of the last error (_err). Only in the shell.
+function tb() end
+
+---The shell in a failed step: try the step again. Only there.
+function retry() end
+---The shell in a failed step: undo what the run changed (asks). Only there.
+function undo() end
+---The shell in a failed step: stop the run here. Only there.
+function abort() end

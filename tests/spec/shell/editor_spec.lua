@@ -1,0 +1,296 @@
+-- The shell's line: completion, history, paste, the size of the window, dumb terminals, the pager.
+local socket = require "socket"
+local postgres = require "tests.spec.support.postgres"
+local run = require "tests.spec.support.run"
+local terminal = require "tests.spec.support.terminal"
+
+describe("the shell's line", function()
+  local server, box, screen
+
+  setup(function()
+    server = postgres.start()
+    server:psql [[create table customers (customer_id int, mail text); create table "Odd Name" (x int); create schema sales;
+      create table sales.orders (order_id int, total numeric); create function customer_sum() returns int language sql as 'select 1']]
+  end)
+  teardown(function() server:remove() end)
+  before_each(function()
+    box = run.box()
+    box.env.CONN = server:conninfo()
+  end)
+  after_each(function()
+    if screen then screen:close() end
+    screen = nil
+    box:remove()
+  end)
+
+  local function open(options, arguments)
+    screen = terminal.open(box, options)
+    screen:pgsh((arguments or "") .. " shell \"$CONN\"")
+    return screen:see "RO>$"
+  end
+
+  local function enter(text)
+    screen:keys("C-u", "C-l")
+    screen:line(text)
+    return screen:see("\n[^\n]*RO>$")
+  end
+
+  -- Type, press Tab, and wait for what stands behind the prompt then.
+  local function completes(typed, to)
+    screen:keys "C-u"
+    screen:type(typed)
+    screen:keys "Tab"
+    screen:see("RO> " .. to:gsub("%p", "%%%0") .. "$")
+  end
+
+  describe("completes", function()
+    before_each(function()
+      open()
+      enter "select 1;"
+      screen:see "%(primary%) RO>$" -- what is behind the handle has been read
+    end)
+
+    it("globals, fields and methods", function()
+      completes("histo", "history")
+      completes("pg.repl", "pg.replication")
+      completes("db:copy_i", "db:copy_in")
+      completes("string.rep", "string.rep")
+      enter "conf = { threshold = 1, inner = { deeper = 2 } }"
+      completes("conf.inner.d", "conf.inner.deeper")
+      completes("conf['thr", "conf['threshold")
+    end)
+
+    it("without running any code of the value", function()
+      enter "spring = function() print('SPR' .. 'UNG') return {} end"
+      enter "trap = setmetatable({ safe = 1 }, { __index = spring, __pairs = spring, __len = spring })"
+      completes("trap.sa", "trap.safe")
+      screen:keys "C-u"
+      screen:type "trap.unknown.x"
+      screen:keys("Tab", "Tab")
+      socket.sleep(0.2)
+      assert.is_nil(screen:text():find "SPRUNG")
+    end)
+
+    it("tables, columns and functions, in SQL and in SQL in a string", function()
+      completes("select * from custo", "select * from customers")
+      completes("select * from sales.", "select * from sales.orders")
+      completes("select * from customers where cust", "select * from customers where customer_")
+      completes("select c.ma from customers c where c.mai", "select c.ma from customers c where c.mail")
+      completes("db:rows \"select order_id from sales.orders where tot", "db:rows \"select order_id from sales.orders where total")
+      completes("SELECT * FROM customers WHER", "SELECT * FROM customers WHERE")
+      completes("\\d custo", "\\d customers")
+    end)
+
+    it("over several lines", function()
+      screen:line "select *"
+      screen:see "%.%.%.$"
+      screen:type "from custo"
+      screen:keys "Tab"
+      screen:see "%.%.%. from customers$"
+      screen:keys "C-c"
+    end)
+
+    it("new tables too, after they were made", function()
+      screen:line "create table brandnew (n int);"
+      screen:see "%[n%]o\n>$"
+      screen:line "y"
+      screen:see "CREATE TABLE"
+      local deadline = socket.gettime() + 5
+      repeat
+        screen:keys "C-u"
+        screen:type "select * from brandn"
+        screen:keys "Tab"
+        socket.sleep(0.1)
+      until screen:text():find "brandnew $?" and screen:text():find "from brandnew" or socket.gettime() > deadline
+      screen:see "from brandnew$"
+      server:psql "drop table brandnew"
+    end)
+
+    it("file names, hosts and topics in strings", function()
+      os.execute(("mkdir -p %s/home/.ssh; printf 'Host db-primary db-*\\n' > %s/home/.ssh/config; touch %s/home/dump.sql"):format(box.dir,
+        box.dir, box.dir))
+      completes("ssh 'db-", "ssh 'db-primary")
+      completes("file.read '" .. box.dir .. "/home/du", "file.read '" .. box.dir .. "/home/dump.sql")
+      completes("help 'heroku", "help 'heroku")
+      completes("\\tim", "\\timing")
+    end)
+
+    it("and shows how a call is written", function()
+      screen:type "db:rows("
+      screen:keys "Tab"
+      screen:see "db:rows%(sql, %.%.%.%)   All rows %(a read%)%.\n[^\n]*RO> db:rows%($"
+    end)
+
+    it("lists the choices, and goes on with the line", function()
+      screen:type "pg."
+      screen:keys("Tab", "Tab")
+      screen:see "activity +cancel.*RO> pg%.$"
+    end)
+  end)
+
+  it("does not wait for a server that does not answer", function()
+    open()
+    server:ctl "-m immediate stop"
+    local begun = socket.gettime()
+    screen:type "select * from cust"
+    screen:keys "Tab"
+    screen:type "x"
+    screen:see "custx$"
+    assert.truthy(socket.gettime() - begun < 3)
+    server:start()
+  end)
+
+  describe("history", function()
+    it("comes back in the next session, whole entries, for the operator only", function()
+      open()
+      enter "40 + 2"
+      screen:line "for i = 1, 1 do"
+      screen:see "%.%.%.$"
+      screen:line "print 'looped'"
+      screen:line "end"
+      screen:see "\nlooped\n"
+      screen:keys "C-d"
+      screen:see "%[exit 0%]"
+      assert.equal("600", run.shell("stat -c %a " .. box.dir .. "/state/pgsh/history"))
+      assert.equal("700", run.shell("stat -c %a " .. box.dir .. "/state/pgsh"))
+      screen:pgsh "shell \"$CONN\""
+      screen:see "RO>$"
+      screen:keys "Up"
+      screen:see "RO> for i = 1, 1 do\n *print 'looped'\n *end$"
+      screen:keys("Up")
+      screen:see "RO> 40 %+ 2$"
+      screen:keys "C-c"
+      screen:keys "C-r"
+      screen:type "loop"
+      screen:see "looped"
+      screen:keys "C-c"
+      assert.truthy(enter "history(5)":find "40 %+ 2\n")
+    end)
+
+    it("keeps no secrets, nor what begins with a space", function()
+      open()
+      enter "x = 'postgresql://app:hunter2@db/app'"
+      enter "password = 'hunter3'"
+      enter " y = 4"
+      enter "z = 5"
+      screen:keys "Up"
+      screen:see "z = 5$" -- this session still has them
+      screen:keys "C-c"
+      local kept = run.read_file(box.dir .. "/state/pgsh/history")
+      assert.truthy(kept:find("z = 5", 1, true))
+      for _, gone in ipairs { "hunter", "y = 4" } do assert.is_nil(kept:find(gone, 1, true)) end
+      enter "history.forget()"
+      assert.equal("", run.read_file(box.dir .. "/state/pgsh/history"):gsub("[^\n]*history.forget[^\n]*\n", ""))
+    end)
+  end)
+
+  describe("a paste", function()
+    it("is one entry, runs at Enter only, and tabs in it complete nothing", function()
+      open()
+      screen:paste "for i = 1, 2 do\n\tprint('pasted ' .. i)\nend"
+      screen:see "end$"
+      assert.is_nil(screen:text():find "\npasted")
+      screen:keys "Enter"
+      screen:see "\npasted 1\npasted 2\n"
+    end)
+
+    it("of 200 kB arrives whole", function()
+      open()
+      local lines = { "big = {" }
+      for i = 1, 4000 do lines[#lines + 1] = ("  'line %05d of a long table of texts 0123456789',"):format(i) end
+      lines[#lines + 1] = "}"
+      local text = table.concat(lines, "\n")
+      assert.truthy(#text > 200000)
+      screen:paste(text)
+      screen:keys "Enter"
+      screen:line "#big, big[4000]"
+      screen:see('\n4000\n"line 04000 of a long table of texts 0123456789"\n', 30)
+    end)
+
+    it("of several lines on production is asked about, once", function()
+      box.env.PGSH_PRODUCTION = "127"
+      open()
+      screen:paste "print 'one'\nprint 'two'"
+      screen:keys "Enter"
+      screen:see "2 lines at once, and psql 127.* is production: run them%?\n.*>$"
+      screen:line "n"
+      screen:see "RO>$"
+      assert.is_nil(screen:text():find "\none\n")
+    end)
+  end)
+
+  it("edits letters of any width, and follows the window's size", function()
+    open()
+    screen:type "'é日本x'"
+    screen:keys("Left", "Left", "BSpace")
+    screen:see "'é日x'$"
+    screen:resize(50)
+    socket.sleep(0.2)
+    screen:keys "Enter"
+    screen:see '\n"é日x"\n'
+    screen:resize(90)
+    screen:type(("x"):rep(150))
+    screen:keys("C-a", "C-k")
+    assert.truthy(enter "1 + 1":find "\n2\n")
+  end)
+
+  it("with TERM=dumb uses no control sequences but those of editing", function()
+    open { env = { TERM = "dumb" } }
+    assert.truthy(enter "6 * 7":find "\n42\n")
+    screen:keys "C-d"
+    screen:see "%[exit 0%]"
+    local script = ("printf '6 * 7\\n\\004' | TERM=dumb script -qec '%s shell' /dev/null | cat -v"):format(terminal.binary)
+    screen:line("clear; " .. script .. "; echo '[end]'")
+    local text = screen:see "%[end%]"
+    assert.is_nil(text:find("^[", 1, true), text)
+  end)
+
+  it("pages what is longer than the screen, not what fits, and never an error", function()
+    box.env.PGSH_PAGER = "cat >/dev/null; echo PAGED"
+    open()
+    assert.is_nil(enter "select 1;":find "PAGED")
+    assert.truthy(enter "select generate_series(1, 100);":find "\nPAGED\n")
+    assert.is_nil(enter "error(('x\\n'):rep(100))":find "PAGED")
+    enter "x = _rs"
+    assert.truthy(enter "#x":find "\n100\n")
+  end)
+
+  it("shows wide rows one below the other, and again in other formats", function()
+    box.env.PAGER = "cat"
+    open()
+    local wide = enter "select repeat('a', 50) as first, repeat('b', 50) as second;"
+    assert.truthy(wide:find "%-%[ 1 %]%-+\nfirst  | a+\nsecond | b+\n")
+    assert.truthy(enter "as 'csv'":find "\nfirst,second\na+,b+\n")
+    assert.truthy(enter "\\x off":find "expanded display is off")
+    assert.truthy(enter "select null as n, true as t, 1.5 as x;":find "\n  n   |  t   |  x\n")
+    enter(("to '%s/out.json'"):format(box.dir))
+    assert.equal('[{"t":true,"x":"1.5"}]\n', run.read_file(box.dir .. "/out.json"))
+  end)
+
+  it("knows psql's commands", function()
+    open()
+    assert.truthy(enter "\\watch":find "there is none")
+    assert.truthy(enter "\\d customers":find "public%.customers\n   column    |  type   ")
+    assert.truthy(enter "\\dt":find "customers +| table")
+    assert.truthy(enter "\\l":find "template0")
+    assert.truthy(enter "\\du":find "postgres +| true")
+    assert.truthy(enter "\\timing":find "timing is on")
+    assert.truthy(enter "1":find "\n1\ntime: %d+ ms")
+    assert.truthy(enter "\\dd":find "there is no \\dd")
+    enter "select 7 as again;"
+    screen:line "\\watch 0.2"
+    screen:see "again.*every 0.2 s.*again"
+    screen:keys "C-c"
+    screen:see "cancelled.*RO>$"
+  end)
+
+  it("reads init.lua, whose errors do not keep anybody from the prompt", function()
+    os.execute("mkdir -p " .. box.dir .. "/home/.config/pgsh")
+    local file = assert(io.open(box.dir .. "/home/.config/pgsh/init.lua", "w"))
+    file:write "mine = 11\nproduction 'postgres'\nsh.run { 'touch', '/nowhere' }\n"
+    file:close()
+    assert.truthy(open():find "init.lua: .*only reads")
+    assert.truthy(screen:text():find " PROD ")
+    assert.truthy(enter "mine":find "\n11\n")
+  end)
+end)
