@@ -8,12 +8,8 @@ local script = {
   read_globals = {
     "after", "alertmanager", "ask", "at", "aws", "before", "checksum", "chef", "clock", "cloudflare", "defaults", "extend", "fact",
     "fail", "file", "git", "gitlab", "gunzip", "gzip", "hash", "help", "heroku", "http", "json", "kubectl", "linode", "log", "manual",
-    "param", "pipe", "postgres", "preflight", "problem", "procedure", "psql", "replace", "secret", "sh", "skip", "slack", "spawn",
-    "sqitch", "ssh", "statuspage", "step", "tripwire", "unset", "wait", "yaml",
-    "after", "alertmanager", "ask", "at", "before", "checksum", "chef", "clock", "defaults", "extend", "fact", "fail", "file", "git",
-    "gitlab", "gunzip", "gzip", "hash", "help", "heroku", "http", "json", "log", "manual", "param", "pg", "pipe", "postgres", "preflight",
-    "problem", "procedure", "psql", "replace", "secret", "sh", "skip", "slack", "spawn", "ssh", "statuspage", "step", "tripwire",
-    "unset", "wait", "yaml",
+    "param", "pg", "pipe", "postgres", "preflight", "problem", "procedure", "psql", "replace", "secret", "sh", "skip", "slack",
+    "spawn", "sqitch", "ssh", "statuspage", "step", "tripwire", "unset", "wait", "yaml",
   },
 }
 files["examples"] = script

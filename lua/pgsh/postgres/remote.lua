@@ -8,7 +8,7 @@
 local errors = require "pgsh.errors"
 local host = require "pgsh.host"
 local json = require "pgsh.json"
-local options = require "pgsh.postgres.options"
+local options = require "pgsh.options"
 local quote = require "pgsh.postgres.quote"
 local unknown = require "pgsh.unknown"
 
