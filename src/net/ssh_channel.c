@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "net/ssh_lib.h"
 
 #define CHANNEL_READ_BYTES 65536
@@ -93,9 +94,16 @@ SshChannel *ssh_channel_forward(SshSession *session, SshSession *inner, const ch
 
 void ssh_channel_unforward(SshSession *session, SshChannel *channel) { channel_let_go(session, channel); }
 
+bool ssh_channel_queued(const SshChannel *channel) { return channel->state == CHANNEL_QUEUED; }
+
+bool ssh_channels_stuck(const SshSession *session, int64_t ms) {
+  return session->opening != NULL && clock_mono_ms() - session->opening_ms >= ms;
+}
+
 void ssh_channels_free(SshSession *session) {
   while (session->channels != NULL) {
     SshChannel *channel = session->channels;
+    if (channel->inner != NULL) ssh_jump_forget(channel->inner->jump);
     if (channel->cmd != NULL) channel->cmd->channel = NULL;
     channel_remove(session, channel);
   }
@@ -111,6 +119,7 @@ static void channel_tell_lost(SshSession *session, SshChannel *channel, const Er
     cmd->channel = NULL;
     ssh_cmd_lost(cmd, &copy);
   } else if (inner != NULL) {
+    ssh_jump_forget(inner->jump);
     ssh_session_fail(inner, inner->phase == SSH_UP ? SSH_DOWN_LOST : SSH_DOWN_FAILED, &copy);
   }
   err_fini(&copy);
@@ -165,6 +174,7 @@ static int channel_refused(SshSession *session, SshChannel *channel) {
 }
 
 static int channel_open(SshSession *session, SshChannel *channel, Err *err) {
+  if (channel->state == CHANNEL_QUEUED) session->opening_ms = clock_mono_ms();
   session->opening = channel;
   channel->state = CHANNEL_OPENING;
   if (channel->forward)
@@ -180,6 +190,7 @@ static int channel_open(SshSession *session, SshChannel *channel, Err *err) {
   session->open++;
   channel->state = channel->forward ? CHANNEL_RUNNING : CHANNEL_STARTING;
   if (channel->cmd == NULL && channel->inner == NULL) channel->state = CHANNEL_DYING; /* dropped meanwhile */
+  if (channel->inner != NULL) ssh_jump_opened(channel->inner->jump);
   return 1;
 }
 

@@ -105,6 +105,8 @@ typedef struct SshOpen {
   /* Told once, from the loop, and then the session only waits for close. Its commands were told lost before. Takes over err's
    * content. */
   void (*down)(void *arg, SshSession *session, SshDown why, Err *err);
+  /* Somebody is asked for a passphrase, which takes that long at most; NULL: nobody waits but for this session. */
+  void (*more_time)(void *arg, int64_t ms);
   void *arg;
 } SshOpen;
 

@@ -3,7 +3,7 @@
  *   ssh_session.c  a session's life: dial or jump, handshake, host key, login, channels, keepalive, end
  *   ssh_dial.c     a TCP connection: names on the thread pool, one address after the other
  *   ssh_wire.c     the bytes between the library and its socket, or the channel of an outer session
- *   ssh_jump.c     a session inside another one's channel
+ *   ssh_jump.c     a session inside another one's channel; ssh_hop.c: the outer one, shared
  *   ssh_auth.c     the login: agent, key files; ssh_agent.c: the agent's protocol; ssh_key.c: key files and passphrases
  *   ssh_channel.c  the commands of a session
  *
@@ -64,7 +64,9 @@ void ssh_wire_fini(SshWire *wire);
 typedef struct SshJump SshJump;
 /* Connect through the last of the hops; tells session by ssh_session_joined. */
 SshJump *ssh_jump_start(SshSession *session, char **hops);
-void ssh_jump_free(SshJump *jump); /* ends the outer session too */
+void ssh_jump_free(SshJump *jump);   /* ends the outer session too, when nobody else goes through it */
+void ssh_jump_opened(SshJump *jump); /* its channel is open */
+void ssh_jump_forget(SshJump *jump); /* its channel is no more; NULL is fine */
 
 /* ---- a session ---- */
 
@@ -85,6 +87,7 @@ struct SshSession {
   Op *deadline; /* of connecting; then the keepalive's tick */
   SshChannel *channels;
   SshChannel *opening; /* the one that is being opened */
+  int64_t opening_ms;  /* since when */
   int open, most;      /* channels; most: what the far side takes, 0: not known */
   Deferred deferred;   /* pump soon */
   bool pump_soon, down_soon, up_soon;
@@ -183,5 +186,8 @@ void ssh_channel_drop(SshSession *session, SshCmd *cmd);
 /* A forwarded connection for a session inside this one: it is a channel like the commands'. */
 SshChannel *ssh_channel_forward(SshSession *session, SshSession *inner, const char *host, int port);
 void ssh_channel_unforward(SshSession *session, SshChannel *channel);
+bool ssh_channel_queued(const SshChannel *channel); /* it is not being opened yet */
+/* Is a channel being opened since so long? No other one can be meanwhile. */
+bool ssh_channels_stuck(const SshSession *session, int64_t ms);
 
 #endif

@@ -102,7 +102,11 @@ static void on_connect_deadline(Op *op, void *arg) {
   ssh_session_fail(session, SSH_DOWN_FAILED, &err);
 }
 
-void ssh_session_more_time(SshSession *session, int64_t ms) { session_set_timer(session, ms, on_connect_deadline); }
+void ssh_session_more_time(SshSession *session, int64_t ms) {
+  if (session->phase >= SSH_UP) return;
+  session_set_timer(session, ms, on_connect_deadline);
+  if (session->how.more_time != NULL) session->how.more_time(session->how.arg, ms);
+}
 
 static int64_t session_keepalive_ms(const SshSession *session) {
   int seconds = session->how.config->keepalive_s;
