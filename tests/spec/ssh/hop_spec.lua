@@ -62,7 +62,11 @@ describe("ssh through a bastion", function()
       handles[i] = ssh { host = names[i], config = server.config, transport = "lib" }
       tasks[i] = host.spawn("one", function() return pcall(handles[i].run, handles[i], "echo x; sleep 33") end)
     end
-    assert.is_true(wait_until(function() return #server:processes() >= 4 end))
+    assert.is_true(wait_until(function()
+      local count = 0
+      for _, one in ipairs(server:processes()) do count = count + (one.text == "sleep 33" and 1 or 0) end
+      return count == 4
+    end, 10))
     server:kill_sessions()
     for i = 1, 4 do
       local ok, err = tasks[i]:join()
