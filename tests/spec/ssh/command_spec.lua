@@ -255,6 +255,43 @@ exit 1
       other:remove()
     end)
 
+    -- The real sudo, with a real password. Its files are others for this server only: as root it gets a mount namespace of its own.
+    if os.execute "[ $(id -u) = 0 ] && unshare -m true 2>/dev/null && command -v sudo >/dev/null" then
+      it("gives the real sudo its password", function()
+        local other = sshd.start { user = "nobody", wrap = function(dir)
+          sh.run(([[
+cd %s && chmod 755 . && cp -p /etc/passwd /etc/shadow . && hash=$(printf %%s "$TOKEN" | openssl passwd -6 -stdin)
+sed -i "s|^nobody:.*|nobody:x:65534:65534:nobody:$PWD:/bin/sh|" passwd
+sed -i "s|^nobody:[^:]*|nobody:$hash|" shadow
+printf 'Defaults timestamp_timeout=0, lecture=never, !syslog\nnobody ALL=(ALL) ALL\nroot ALL=(ALL) ALL\n' >sudoers && chmod 440 sudoers
+printf 'for f in passwd shadow sudoers; do mount --bind %%s/$f /etc/$f || exit; done; exec "$@"\n' "$PWD" >wrap
+]]):format(dir), { env = { TOKEN = secret(TOKEN) } })
+          return "unshare -m sh " .. dir .. "/wrap"
+        end }
+        local h <close> = ssh { host = "h1", config = other.config, transport = transport }
+        assert.equal("nobody\n", h:read({ "id", "-un" }).out)
+        local right, text = { "root", password = secret(TOKEN) }, ("0123456789\n"):rep(100000)
+        assert.equal("root\n" .. text, h:read("id -un; cat", { become = right, input = text }).out)
+        assert.equal("root 1 x", h:read("echo $(id -un) $A $(cat)", { become = right, env = { A = secret "1" }, input = "x" }).out
+          :sub(1, -2))
+        assert.equal("nobody 2\n", h:read("echo $(id -un) 2", { become = { "nobody", password = secret(TOKEN) } }).out)
+        local wrong = { "root", password = "not-" .. TOKEN }
+        local err = failure(h.run, h, "touch " .. other.dir .. "/touched", { become = wrong, input = text })
+        assert.equal("spawn", err.code)
+        has(err.message, "did not accept the password")
+        err = failure(h.run, h, "touch " .. other.dir .. "/touched", { become = "root" })
+        assert.equal("spawn", err.code)
+        has(err.detail, "password is required")
+        has(err.hint, "password")
+        assert.is_nil(io.open(other.dir .. "/touched"))
+        local seconds = mark()
+        failure(h.read, h, { "sleep", seconds }, { become = right, timeout = 2 })
+        assert.is_true(wait_until(function() return not alive(seconds) end, 5))
+        assert.is_nil(other:log():find(TOKEN, 1, true))
+        other:remove()
+      end)
+    end
+
     if os.execute "sudo -n true >/dev/null 2>&1" then
       it("becomes another user by sudo", function()
         assert.equal("nobody\n", far:read({ "id", "-un" }, { become = "nobody" }).out)

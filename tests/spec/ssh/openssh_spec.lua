@@ -120,6 +120,59 @@ describe("ssh through OpenSSH's own", function()
     end)
   end)
 
+  it("is not tried after the library has refused a host's key", function()
+    -- An ssh that writes down how it is called.
+    local calls = server.dir .. "/calls"
+    must(("mkdir -p %s/bin; printf '#!/bin/sh\\necho \"$@\" >>%s\\nexec %s \"$@\"\\n' >%s/bin/ssh; chmod 755 %s/bin/ssh"):format(
+      server.dir, calls, must "command -v ssh":match "%S+", server.dir, server.dir))
+    local box = runner.box { PATH = server.dir .. "/bin:" .. host.getenv "PATH" }
+    local function masters(variant, name, key)
+      server:known_hosts(variant)
+      server:set { IdentityFile = server:key(key or "ed25519") }
+      must(": >" .. calls)
+      local result = box:pgsh { "-e", ("require 'pgsh.ssh' { host = %q, config = %q }:read 'echo in'"):format(name, server.config) }
+      return select(2, must("cat " .. calls):gsub("%-NTxM", "")), result
+    end
+    server:alias("behind", { Port = server.port, ProxyJump = "h2", StrictHostKeyChecking = "no" })
+    for _, variant in ipairs { "wrong", "revoked", "other", "none" } do
+      for _, name in ipairs { "h1", "behind" } do
+        for _, key in ipairs { "ed25519", "rsa" } do
+          local count, result = masters(variant, name, key)
+          assert.equal(0, count, variant .. " " .. name)
+          assert.equal(3, result.exit)
+          local said = result.stderr:lower()
+          assert.is_truthy(said:find "known" or said:find "changed" or said:find "revoked", result.stderr)
+        end
+      end
+    end
+    -- It would have been seen.
+    local count, result = masters("plain", "h1", "rsa")
+    assert.equal(1, count, must("cat " .. calls) .. result.stderr)
+    assert.equal(0, result.exit, result.stderr)
+    server:set { IdentityFile = server:key "ed25519" }
+    box:remove()
+  end)
+
+  it("leaves no secret in its files", function()
+    local word = "shh-0123456789-abcdef"
+    local handle <close> = open "h1"
+    local secret = require "pgsh.secret"
+    local task = host.spawn("one", function()
+      return handle:read("echo ${#A}; head -c 5; sleep 1", { env = { A = secret(word) }, input = word })
+    end)
+    local seen = 0
+    for _ = 1, 20 do
+      host.sleep(0.05)
+      for path in pairs(places()) do
+        local size = tonumber(must(("cat %s/[0-9]* 2>/dev/null | wc -c"):format(path)):match "%d+")
+        seen = math.max(seen, size)
+        assert.not_equal(0, (run(("grep -rqF -- %s %s"):format(word, path))))
+      end
+    end
+    assert.is_true(seen > 300) -- there is something in them
+    assert.equal(#word .. "\nshh-0", task:join().out)
+  end)
+
   it("takes keys that are hashed, behind wildcards, between broken lines", function()
     for _, variant in ipairs { "hashed", "wildcard", "broken" } do
       server:known_hosts(variant)

@@ -20,7 +20,8 @@
 --   server:remove()
 --
 -- options: daemons (1), hosts (as many as daemons), host_keys ({ "ed25519" }), host_certificates (false), max_sessions (1000),
--- max_startups ("1000"), settings (more lines for sshd_config, which win), user (whom to log in as).
+-- max_startups ("1000"), settings (more lines for sshd_config, which win), user (whom to log in as),
+-- wrap (a function of the directory: a command that runs the daemon).
 -- It ends when this process does: a guardian shell holds the other end of a pipe.
 local socket = require "socket"
 local postgres = require "tests.spec.support.postgres"
@@ -226,7 +227,8 @@ end
 function Server:start(i)
   i = i or 1
   local base = ("%s/sshd%d"):format(self.dir, i)
-  must(("PGSH_SSHD=%s setsid %s -D -e -f %s </dev/null >>%s.log 2>&1 & echo $! >%s.pid"):format(self.dir, self.program, base, base, base))
+  must(("PGSH_SSHD=%s setsid %s %s -D -e -f %s </dev/null >>%s.log 2>&1 & echo $! >%s.pid"):format(self.dir, self.wrap, self.program,
+    base, base, base))
   local deadline = socket.gettime() + START_LIMIT_S
   repeat
     local probe = socket.connect("127.0.0.1", self.ports[i])
@@ -358,7 +360,7 @@ function sshd.start(options)
   local self = setmetatable({
     dir = dir, config = dir .. "/config", known_hosts_file = dir .. "/known_hosts", ports = {}, hosts = {}, aliases = {},
     kinds = options.host_keys or { "ed25519" }, user = options.user or must "id -un":match "%S+",
-    program = must "command -v sshd || ls /usr/sbin/sshd":match "%S+",
+    program = must "command -v sshd || ls /usr/sbin/sshd":match "%S+", wrap = options.wrap and options.wrap(dir) or "",
   }, Server)
   self.guardian = assert(io.popen("exec 2>/dev/null; " .. GUARDIAN:gsub("DIR", dir), "w"))
   -- sshd wants an absolute name, and as root a directory for its unprivileged part.
