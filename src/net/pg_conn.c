@@ -7,10 +7,21 @@
 
 #define NOTICES_MAX_BYTES 8192
 
+/* How long the message was. One that libpq made itself has no SQLSTATE, and came from nowhere. */
+static size_t notice_bytes(const PGresult *res) {
+  size_t bytes = 6; /* type, length; the end */
+  if (PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL) return 0;
+  for (int code = 'A'; code <= 'z'; code++) {
+    const char *text = PQresultErrorField(res, code);
+    if (text != NULL) bytes += 2 + strlen(text);
+  }
+  return bytes;
+}
+
 /* libpq calls this while it parses; the notice is only kept. */
 static void on_notice(void *arg, const PGresult *res) {
   PgConn *conn = arg;
-  conn->noticed = true;
+  conn->noticed += notice_bytes(res);
   const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
   const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
   if (text == NULL || conn->notices.len > NOTICES_MAX_BYTES) return;

@@ -41,9 +41,10 @@ struct PgConn {
   bool paused;        /* its rows are not wanted yet */
   PgCopy copy;        /* the data of a COPY is on its way: no results before its end */
   bool blocked;       /* in: the socket takes no more for now */
-  bool noticed;       /* the server has said something besides */
-  int64_t suspect_ms; /* in: since when libpq has read something that is not understood; 0: it has not */
+  uint64_t noticed;   /* in: bytes of the notices that libpq has made known since the COPY began */
+  int64_t suspect_ms; /* in: when libpq has last read something, if it made nothing of it; 0: it has not */
   uint64_t read;      /* in: how many bytes libpq has read from the socket; 0: that cannot be known */
+  uint64_t begun;     /* in: of these, the ones before the COPY began */
   bool lost, pumping, closed;
 };
 

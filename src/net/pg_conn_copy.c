@@ -1,9 +1,10 @@
 /* pg_conn_copy: a connection while the data of a COPY is on its way. See pg_conn.h.
  *
  * COPY FROM STDIN: libpq 15 looks at an error of the server only when the data has ended, which may be hours away. So the socket
- * is looked at first, without taking anything from it. libpq itself reads only when it could not write: therefore it is given a
- * piece only when the socket takes one, and when that did block, the kernel's count of received bytes tells whether libpq has
- * read something that it keeps to itself. Inside TLS nothing can be seen; there the error is found at the end. */
+ * is looked at first, without taking anything from it. What libpq reads may be half a message, or an error that came behind the
+ * look (it also reads by itself when it cannot write: so it is given a piece only when the socket takes one). Therefore, when it
+ * has read something and made no notice of it, and nothing more comes for a while, the server has given up. To refuse good data
+ * would be worse than to find an error at the end: inside TLS nothing can be seen, and there that is where it is found. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,7 +18,9 @@
 
 /* A socket that says it can be written to takes so much. */
 #define PIECE_BYTES ((size_t)64 << 10)
-/* What libpq has read and does not understand for so long is not half a notice. */
+/* So much is looked at: more than libpq reads in one go, as a rule. */
+#define PEEK_BYTES ((size_t)32 << 10)
+/* What libpq has read, has not understood, and is not followed by anything for so long is not half a notice. */
 #define SUSPECT_MS 1000
 
 /* What the kernel tells since Linux 4.1; the C library's structure ends before that. */
@@ -46,7 +49,8 @@ void pg_conn_copy_begin(PgConn *conn, PgCopy copy) {
   conn->copy = copy;
   conn->blocked = false;
   conn->suspect_ms = 0;
-  conn->read = copy == PG_COPY_IN ? copy_count_read(conn) : 0;
+  conn->noticed = 0;
+  conn->begun = conn->read = copy == PG_COPY_IN ? copy_count_read(conn) : 0;
 }
 
 /* ---- out ---- */
@@ -69,50 +73,44 @@ void pg_conn_copy_wait(PgConn *conn) {
 
 /* ---- in ---- */
 
-/* Does an error begin in these bytes? Messages are a letter and a length that counts itself. */
-static bool copy_has_error(const unsigned char *bytes, size_t len) {
-  size_t at = 0;
-  while (at < len) {
-    if (bytes[at] == 'E') return true;
-    if (len - at < 5) return false;
-    uint32_t size = 0;
-    for (size_t i = 1; i <= 4; i++)
-      size = size << 8 | bytes[at + i];
-    at += 1 + (size_t)size;
+/* Is an error in these bytes? They may begin anywhere in a message. Its severity, which is not translated, stands between the
+ * codes V and C; in older ones between S and C. A notice has another one, and in its texts there is no NUL. */
+static bool copy_has_error(const char *bytes, size_t len) {
+  static const char *const words[] = {"ERROR", "FATAL", "PANIC"};
+  for (const char *at = bytes; len > 0 && (at = memchr(at, '\0', len - (size_t)(at - bytes))) != NULL; at++) {
+    if (at - bytes < 6 || (size_t)(at - bytes) + 1 >= len || at[1] != 'C' || (at[-6] != 'V' && at[-6] != 'S')) continue;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+      if (memcmp(at - 5, words[i], 5) == 0) return true;
   }
   return false;
 }
 
-/* Let libpq take the notices that it has read. */
-static void copy_parse(PgConn *conn) {
-  for (PGnotify *n = PQnotifies(conn->pg); n != NULL; n = PQnotifies(conn->pg)) {
-    conn->noticed = true;
-    PQfreemem(n);
-  }
-}
-
-/* Has the server given up, or gone? `seen` (may be NULL): so many bytes are there that hold no error. */
-static bool copy_is_refused(PgConn *conn, size_t *seen) {
-  unsigned char bytes[4096];
-  if (seen != NULL) *seen = 0;
+/* Has the server given up, or gone? */
+static bool copy_is_refused(PgConn *conn) {
+  char bytes[PEEK_BYTES];
   if (!copy_is_plain(conn)) return false;
   ssize_t n = recv(PQsocket(conn->pg), bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
   if (n < 0) return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
-  if (seen != NULL) *seen = (size_t)n;
   return n == 0 || copy_has_error(bytes, (size_t)n);
 }
 
-/* Has libpq, while it could not write, read something that is not a notice? */
-static bool copy_is_swallowed(PgConn *conn) {
-  uint64_t now = conn->read != 0 ? copy_count_read(conn) : 0;
-  if (now != conn->read && conn->suspect_ms == 0) {
-    conn->suspect_ms = clock_mono_ms();
-    conn->noticed = false;
+/* libpq has read something: is there more of it than the notices that it makes known now? Servers before 14 say in the middle of
+ * a COPY, too, that a trigger has set a parameter: there it means nothing. */
+static void copy_judge(PgConn *conn) {
+  for (PGnotify *n = PQnotifies(conn->pg); n != NULL; n = PQnotifies(conn->pg)) {
+    conn->noticed += 11 + strlen(n->relname) + strlen(n->extra); /* type, length, process, two ends */
+    PQfreemem(n);
   }
-  conn->read = now;
-  if (conn->suspect_ms == 0) return false;
-  copy_parse(conn);
-  if (conn->noticed) conn->suspect_ms = 0;
+  if (conn->read == 0 || PQserverVersion(conn->pg) < 140000) return;
+  if (conn->noticed > conn->read - conn->begun) conn->begun = conn->read - conn->noticed; /* one came with the beginning */
+  conn->suspect_ms = conn->noticed < conn->read - conn->begun ? clock_mono_ms() : 0;
+}
+
+/* Has libpq read something that is neither a notice nor half a one? */
+static bool copy_is_swallowed(PgConn *conn) {
+  uint64_t former = conn->read;
+  if (former != 0) conn->read = copy_count_read(conn);
+  if (conn->read != former) copy_judge(conn); /* by itself, while it could not write */
   return conn->suspect_ms != 0 && clock_mono_ms() - conn->suspect_ms > SUSPECT_MS;
 }
 
@@ -124,14 +122,12 @@ static void copy_refuse(PgConn *conn) {
 
 void pg_conn_copy_ready(PgConn *conn, int events) {
   if ((events & UV_READABLE) != 0) {
-    size_t seen;
-    if (copy_is_refused(conn, &seen) || PQconsumeInput(conn->pg) == 0) {
+    if (copy_is_refused(conn) || PQconsumeInput(conn->pg) == 0) {
       copy_refuse(conn);
       return;
     }
-    copy_parse(conn);
-    /* An error that came between the look and the reading was not seen: copy_is_swallowed finds that libpq has read more. */
-    if (conn->read != 0) conn->read += seen;
+    if (conn->read != 0) conn->read = copy_count_read(conn);
+    copy_judge(conn);
   }
   if ((events & UV_WRITABLE) != 0) conn->blocked = PQflush(conn->pg) == 1;
 }
@@ -143,7 +139,7 @@ static bool copy_can_write(const PgConn *conn) {
 
 size_t pg_conn_copy_put(PgConn *conn, const char *bytes, size_t len) {
   if (conn->copy != PG_COPY_IN || conn->blocked) return 0;
-  if (copy_is_refused(conn, NULL) || copy_is_swallowed(conn)) {
+  if (copy_is_refused(conn) || copy_is_swallowed(conn)) {
     copy_refuse(conn);
     return 0;
   }

@@ -181,6 +181,26 @@ describe("psql copy", function()
       admin:execute "drop trigger tell on big"
     end)
 
+    it("notices of any size and text do not stop it, an error behind them does", function()
+      admin:execute [[create or replace function tell() returns trigger language plpgsql as
+        $$begin
+          if new.id % 50 = 0 then raise notice '%', repeat('E', new.id * 37 % 90000); end if;
+          if new.id < 0 then raise exception 'less than none'; end if;
+          return new;
+        end$$]]
+      admin:execute "create trigger tell before insert on big for each row execute function tell()"
+      local rows = "awk -v p=%s 'BEGIN { for (i = 1; %s; i++) print i \"\\t\" p }'"
+      -- Longer than what is suspect may take, too.
+      local some = rows:format(("x"):rep(70), "i <= 20000")
+      assert.equal(40000, pipe({ sh.output { "sh", "-c", some .. "; sleep 1.1; " .. some }, db:copy_in "big" }).rows)
+      for _ = 1, 3 do
+        local endless = some .. "; printf '%s\\t\\n' -1; " .. rows:format("x", "1")
+        local err = failure(pipe, { sh.output { "sh", "-c", endless }, db:copy_in "big", timeout = 20 })
+        assert.equal("P0001", err.sqlstate, tostring(err))
+      end
+      admin:execute "drop trigger tell on big"
+    end)
+
     it("lock_timeout, statement_timeout, and a pipe's own", function()
       local holder = host.spawn("holder", function()
         return pcall(other.transaction, other, { "lock table dst", "select pg_sleep(30)" })
