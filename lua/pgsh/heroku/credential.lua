@@ -40,10 +40,10 @@ local function look_again(machine)
   if ok and not refused[secret.reveal(header)] then return hold(machine, header, from) end
 end
 
--- The time the operator takes is not the time of the step or wait in which the token expired.
+-- The time the operator takes is not the time of the step or wait in which the token expired: a question has no deadline, and the one
+-- that is waiting behind it is put off.
 local function unhurried(f, ...)
   local former, began = host.deadline(), host.mono()
-  host.restore_deadline { at_ms = 0, name = "" }
   local results = table.pack(pcall(f, ...))
   if former.at_ms ~= 0 then former.at_ms = former.at_ms + (host.mono() - began) end
   host.restore_deadline(former)

@@ -192,8 +192,9 @@ end
 -- A follower that catches up may take most of a day: how far it is is worth a request of its own.
 local function running_text(db, before, status)
   local text = status_text(status)
-  local _, behind = db:behind()
-  return before.following and behind and text .. ", behind by " .. behind or text
+  if not before.following then return text end
+  local commits, behind = db:behind()
+  return commits ~= 0 and behind and text .. ", behind by " .. behind or text
 end
 
 -- One look at a run: "running", "over" or "idle", and what to show.
