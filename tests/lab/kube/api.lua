@@ -115,6 +115,8 @@ function api.apply(cluster, request)
   local warnings, before = json.array(), objects.at(live, "metadata", "annotations", api.APPLIED)
   if not before then warnings[1] = "missing" end
   if live.metadata.deletionTimestamp then warnings[#warnings + 1] = "deleting" end
+  -- As in the annotation, an empty map: what controllers annotated stays.
+  request.object.metadata.annotations = request.object.metadata.annotations or {}
   local previous = before and json.decode(before) or {}
   previous.status = nil
   local wanted = merge.three_way(previous, request.object, live)
@@ -209,9 +211,9 @@ function api.history(cluster, request)
 end
 
 function api.undo(cluster, request)
-  local live, list = workload(cluster, request, "rolling back"), nil
+  local live = workload(cluster, request, "rolling back")
   if request.kind ~= "Deployment" then refuse.raise(422, "Unsupported", "no rollbacker has been implemented for this kind in the lab") end
-  list = revisions(cluster, live)
+  local list = revisions(cluster, live)
   local found
   if request.revision and request.revision > 0 then
     for _, entry in ipairs(list) do if entry.revision == request.revision then found = entry end end

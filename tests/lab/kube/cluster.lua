@@ -18,6 +18,7 @@ cluster.DEFAULTS = {
   backoff_ms = 300,        -- the first pause of CrashLoopBackOff (10 s in a real cluster)
   grace_cap_s = 5,         -- no grace period lasts longer
   probe_scale = 0.1,       -- the seconds of probes are multiplied by this
+  patience_s = 20,         -- a liveness or startup probe must have failed for so long before it kills: machines of tests are slow
   service_pause = 0.3,     -- seconds between two statements of a service
   locale = "C.UTF-8",      -- of the PostgreSQL image
 }
@@ -44,6 +45,7 @@ function Cluster:spawn(what, body, ...)
   end, ...)
 end
 
+-- luacheck: no self
 function Cluster:pause(ms) cqueues.sleep(ms / 1000) end
 
 -- Addresses of the machine's own loopback network, so that every pod can listen on 5432.
@@ -119,7 +121,7 @@ end
 function Cluster:write_hosts(box)
   local runtime = self.kubelet.runtimes[box.uid]
   if not runtime or box.mode == "rewrite" then return end
-  overwrite(box.root .. "/etc/hosts", ("%s localhost\n%s %s\n"):format(runtime.address, runtime.address, runtime.pod.metadata.name)
+  overwrite(box.dir .. "/hosts", ("%s localhost\n%s %s\n"):format(runtime.address, runtime.address, runtime.pod.metadata.name)
     .. host_lines(self, runtime.pod.metadata.namespace))
 end
 

@@ -7,7 +7,7 @@ local socket = require "cqueues.socket"
 
 local probes = {}
 
-local LEAST_PERIOD_S, EAGER_S = 0.4, 0.1
+local LEAST_PERIOD_S, EAGER_S = 0.4, 0.15
 
 local function run(runtime, container, probe)
   if probe.exec then
@@ -38,6 +38,7 @@ local function watch(kubelet, runtime, container, kind, probe, settle)
   local period = math.max(LEAST_PERIOD_S, (probe.periodSeconds or 10) * scale)
   -- Before the first success it is tried more often; only one failure in a period counts.
   local counted = cqueues.monotime()
+  local since = counted
   cqueues.sleep((probe.initialDelaySeconds or 0) * scale)
   while container.runs == run_number and container.state.running and not runtime.stopping do
     if kind == "startupProbe" or container.started then
@@ -46,14 +47,15 @@ local function watch(kubelet, runtime, container, kind, probe, settle)
       local now = cqueues.monotime()
       good = ok and good + 1 or 0
       if ok then
-        bad = 0
+        bad, since = 0, now
       elseif now - counted >= period then
         bad, counted = bad + 1, now
         kubelet.cluster.store:event(runtime.pod, "Warning", "Unhealthy", ("%s probe failed: %s"):format(NAMES[kind], output or ""), "kubelet")
       end
       if good >= (probe.successThreshold or 1) then
         if settle(true) == "over" then return end
-      elseif not ok and bad >= (probe.failureThreshold or 3) then
+      elseif not ok and bad >= (probe.failureThreshold or 3)
+        and (kind == "readinessProbe" or now - since >= kubelet.cluster.options.patience_s) then
         if settle(false) == "over" then return end
       end
     end

@@ -17,7 +17,7 @@ local Sandbox = {}
 Sandbox.__index = Sandbox
 
 local UNSHARE = { root = "unshare -m -u", user = "unshare -r -m -u" }
-local ETC = { "passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "localtime", "timezone", "alternatives", "debian_version", "ssl" }
+local ETC = { "passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "localtime", "timezone", "alternatives" }
 
 local function mode_works(dir, mode)
   local root = dir .. "/probe"
@@ -55,17 +55,31 @@ local function ordinary()
   error("running as root, and there is neither a user postgres nor a user nobody", 0)
 end
 
+-- What a pod's root directory has before anything is mounted: mount points, the machine's symbolic links (/bin -> usr/bin), places to write.
+local SKELETON = [[
+set -e
+cd %s
+mkdir -p etc pods volumes images/cache skeleton
+for name in %s; do [ -e "/etc/$name" ] && set -- "$@" "/etc/$name"; done
+cp -a "$@" etc/
+cp %s/pod/*.sh images/
+chmod 755 images/*.sh
+cd skeleton
+mkdir -p etc mnt/images var/lib/postgresql var/tmp run/postgresql tmp root home
+for dir in /usr /bin /sbin /lib /lib32 /lib64 /libx32 /opt /proc /dev /sys; do
+  if [ -L "$dir" ]; then ln -s "$(readlink "$dir")" ".$dir"; elif [ -d "$dir" ]; then mkdir -p ".$dir"; fi
+done
+ln -s /run var/run
+chmod 1777 run/postgresql tmp var/tmp
+]]
+
 -- Prepares what pods share: an /etc, the scripts, caches, the older major. images: DIR/images.
 function sandbox.prepare(cluster, here)
   local dir = cluster.dir
   cluster.mode, cluster.mode_reason = sandbox.detect(dir)
   cluster.ordinary = ordinary()
-  proc.must(("mkdir -p %s/etc %s/images/cache %s/pods %s/volumes && cp %s/pod/*.sh %s/images/ && chmod 755 %s/images/*.sh"):format(dir, dir, dir, dir,
-    proc.quote(here), dir, dir))
+  proc.must("sh -c " .. proc.quote(SKELETON:format(proc.quote(dir), table.concat(ETC, " "), proc.quote(here))), "preparing the pods' files")
   if cluster.ordinary then proc.must(("chown %s %s/images/cache"):format(cluster.ordinary.uid, dir)) end
-  for _, name in ipairs(ETC) do
-    if lfs.attributes("/etc/" .. name) then proc.run(("cp -a /etc/%s %s/etc/"):format(name, dir)) end
-  end
 end
 
 function sandbox.as_server(cluster)
@@ -99,7 +113,7 @@ function Sandbox:place(bin)
 end
 
 local function mount_pairs(self)
-  local out = { self.cluster.dir .. "/images", "/mnt/images" }
+  local out = { self.cluster.dir .. "/images", "/mnt/images", self.cluster.dir .. "/etc", "/etc", self.dir .. "/hosts", "/etc/hosts" }
   for _, which in ipairs { "old", "new" } do
     local bin = self.cluster.majors[which].bin
     if outside(bin) and bin:sub(1, #self.cluster.dir) ~= self.cluster.dir then
@@ -129,9 +143,7 @@ function Sandbox:open()
     proc.must(("mkdir -p %s/run %s/tmp && chmod 1777 %s/run %s/tmp"):format(self.dir, self.dir, self.dir, self.dir))
     return
   end
-  proc.must(("mkdir -p %s/var/lib/postgresql %s/var/tmp %s/run/postgresql %s/tmp %s/root %s/home && cp -a %s/etc %s/etc && ln -sfn /run %s/var/run "
-    .. "&& chmod 1777 %s/run/postgresql %s/tmp %s/var/tmp && echo %s >%s/etc/hostname"):format(root, root, root, root, root, root, cluster.dir, root,
-    root, root, root, root, self.name, root))
+  proc.must(("mkdir -p %s && cp -a %s/skeleton %s && : >%s/hosts"):format(self.dir, cluster.dir, root, self.dir))
   cluster:write_hosts(self)
   local words = { self.cluster.dir .. "/images/enter.sh", self.mode, root, self.name }
   for _, word in ipairs(mount_pairs(self)) do words[#words + 1] = word end
@@ -183,12 +195,13 @@ end
 
 -- A shell command that runs argv inside, with this environment and no other. The caller redirects.
 function Sandbox:command(argv, env, workdir)
-  local words = { "env", "-i", "PGSH_POD=" .. self.mark }
+  -- The lab blocks and ignores signals that a pod's processes must get.
+  local words = { "/usr/bin/env", "-i", "--default-signal", "PGSH_POD=" .. self.mark }
   for name, value in pairs(env) do words[#words + 1] = name .. "=" .. self:rewrite(value) end
   if self.mode == "root" then
-    for _, word in ipairs { "nsenter", "-t", tostring(self.holder), "-m", "-u", "-r", "-w", "--" } do words[#words + 1] = word end
+    for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-m", "-u", "-r", "-w", "--" } do words[#words + 1] = word end
   elseif self.mode == "user" then
-    for _, word in ipairs { "nsenter", "-t", tostring(self.holder), "-U", "-m", "-u", "-r", "-w", "--preserve-credentials", "--" } do
+    for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-U", "-m", "-u", "-r", "-w", "--preserve-credentials", "--" } do
       words[#words + 1] = word
     end
   end

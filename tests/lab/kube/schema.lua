@@ -111,7 +111,7 @@ local walk
 
 local function check_value(found, path, owner, field, kind, value)
   if value == json.null or kind == ANY then return end
-  local got, expected = name_of_type(value), nil
+  local got, expected = name_of_type(value)
   if type(kind) == "table" then
     expected = kind.list and "array" or "map"
   elseif kind == MAP or kind == Q then

@@ -137,14 +137,9 @@ local function seed_one(cluster, name)
   local claims = require "kube.claims"
   local source
   for _, volume in ipairs(pod.spec.volumes) do source = claims.directory(cluster, pod, volume) or source end
-  local deployment = cluster.store:get("Deployment", given.namespace, given.database)
   api.scale(cluster, { kind = "Deployment", namespace = given.namespace, name = given.database, replicas = 0 })
   wait_until(given.database .. " has stopped", function() return #cluster.store:list("Pod", given.namespace) == 0 end)
   proc.must(("mkdir -p %s && cp -a %s/. %s/"):format(pristine, proc.quote(source), pristine))
-  cluster.store:remove(deployment)
-  for _, kind in ipairs { "PersistentVolumeClaim", "PersistentVolume" } do
-    for _, object in ipairs(cluster.store:list(kind, kind ~= "PersistentVolume" and given.namespace or nil)) do cluster.store:remove(object) end
-  end
 end
 
 local function populate(cluster, name, folders)

@@ -8,12 +8,7 @@ shift 3
 mount --make-rprivate / 2>/dev/null || :
 [ "$mode" = root ] || mount --bind "$root" "$root"
 for dir in /usr /bin /sbin /lib /lib32 /lib64 /libx32 /opt /proc /dev /sys; do
-  if [ -L "$dir" ]; then
-    [ -L "$root$dir" ] || cp -P "$dir" "$root$dir"
-  elif [ -d "$dir" ]; then
-    mkdir -p "$root$dir"
-    mount --rbind "$dir" "$root$dir"
-  fi
+  if [ -d "$dir" ] && ! [ -L "$dir" ]; then mount --rbind "$dir" "$root$dir"; fi
 done
 while [ $# -gt 1 ]; do
   if [ -d "$1" ]; then

@@ -19,12 +19,13 @@ Error: Database is uninitialized and superuser password is not specified.
 TEXT
     exit 1
   fi
-  cache=$LAB_CACHE/$user-${LAB_LOCALE:-C}
+  # What initdb makes is the same each time but for the name of the superuser.
+  cache=$LAB_CACHE/${LAB_LOCALE:-C}
   if [ -d "$cache" ] && [ -z "$(ls -A "$PGDATA")" ]; then
     $LAB_AS cp -a "$cache/." "$PGDATA/"
     echo "The files belonging to this database system will be owned by user \"postgres\"."
   else
-    $LAB_AS initdb -D "$PGDATA" -U "$user" -A trust -N -E UTF8 --locale="${LAB_LOCALE:-C}" --wal-segsize=1
+    $LAB_AS initdb -D "$PGDATA" -U postgres -A trust -N -E UTF8 --locale="${LAB_LOCALE:-C}" --wal-segsize=1
     if ! [ -d "$cache" ] && $LAB_AS mkdir "$cache.$$" 2>/dev/null; then
       $LAB_AS cp -a "$PGDATA/." "$cache.$$/" && $LAB_AS mv -T "$cache.$$" "$cache" 2>/dev/null || $LAB_AS rm -rf "$cache.$$"
     fi
@@ -33,6 +34,7 @@ TEXT
   $LAB_AS sh -c 'printf "local all all trust\nhost all all all %s\n" "$1" >"$2/pg_hba.conf"' sh \
     "${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" "$PGDATA"
   {
+    [ "$user" = postgres ] || printf "UPDATE pg_authid SET rolname = '%s' WHERE oid = 10\n" "$(sql_quoted "$user" "'")"
     [ -z "$POSTGRES_PASSWORD" ] || printf "ALTER ROLE \"%s\" PASSWORD '%s'\n" "$(sql_quoted "$user" '"')" "$(sql_quoted "$POSTGRES_PASSWORD" "'")"
     [ "$database" = postgres ] || printf 'CREATE DATABASE "%s"\n' "$(sql_quoted "$database" '"')"
   } | $LAB_AS postgres --single -D "$PGDATA" -F -c log_min_messages=error postgres >/dev/null

@@ -15,8 +15,8 @@ local function set_image(ctx)
     if name then images[name] = image else words[#words + 1] = word end
   end
   if #words == 0 then
-    fail.raise "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
-      .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"
+    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
+      .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   elseif not next(images) then
     fail.raise "at least one image update is required"
   end

@@ -37,7 +37,7 @@ local function run(ctx)
   else
     command = ("%s >%s"):format(again(ctx, from, { "cat", from.path }), proc.quote(to.path))
   end
-  local _, _, status = os.execute("set -o pipefail 2>/dev/null; " .. command)
+  local _, _, status = os.execute(command)
   return status
 end
 

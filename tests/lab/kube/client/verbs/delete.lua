@@ -43,8 +43,8 @@ local function gather(ctx)
     return wanted, {}
   end
   if #ctx.words == 0 then
-    fail.raise "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
-      .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"
+    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
+      .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   end
   local wanted = resources.parse(ctx.words)
   if wanted[1].name then return wanted, {} end

@@ -16,7 +16,7 @@ local function shown(object)
   return object
 end
 
-local function print_many(ctx, print, found, single)
+local function print_many(print, found, single)
   if single and #found == 1 then return print(shown(found[1].object)) end
   for _, one in ipairs(found) do shown(one.object) end
   print(printers.list(found))
@@ -65,7 +65,7 @@ local function run(ctx)
     for _, one in ipairs(found) do io.stdout:write(resources.id(one.kind, one.object.metadata.name), "\n") end
   elseif print then
     local missing = single and #found == 0
-    if not missing and (#found > 0 or #problems == 0) then print_many(ctx, print, found, single) end
+    if not missing and (#found > 0 or #problems == 0) then print_many(print, found, single) end
   elseif #found > 0 then
     local several = {}
     for _, one in ipairs(wanted) do several[one.kind.kind] = true end

@@ -11,8 +11,8 @@ local function targets(ctx)
   local values = ctx.values
   local wanted = values.filename and files.wanted(ctx) or resources.parse(ctx.words)
   if #wanted == 0 then
-    fail.raise "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
-      .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"
+    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
+      .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   end
   for _, one in ipairs(wanted) do
     if not one.name and not values.selector and not values.all then

@@ -88,8 +88,8 @@ local function run(ctx)
   local deadline = cqueues.monotime() + timeout
   local wanted = values.filename and files.wanted(ctx) or resources.parse(ctx.words)
   if #wanted == 0 then
-    fail.raise "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
-      .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"
+    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
+      .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   end
   if test == "create" then return wait_created(ctx, wanted, deadline) end
   for _, one in ipairs(wanted) do
