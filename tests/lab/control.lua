@@ -2,6 +2,7 @@
 --   GET /_lab/log[?effect=1][&service=heroku], DELETE /_lab/log, GET /_lab/state, POST /_lab/reset
 --   GET, POST /_lab/options (names and defaults: world.lua)       GET, POST, DELETE /_lab/faults (core/faults.lua)
 --   POST /_lab/sql {server, sql, dbname?}        POST /_lab/postgres {server, action}
+local control_of = require "core.control"
 local account = require "heroku.account"
 local application = require "heroku.application"
 local check = require "core.check"
@@ -198,21 +199,8 @@ local function routes(world)
   }
 end
 
--- A handler for core.http; nothing here is logged, timed or spoiled by faults.
 function control.handler(world)
-  local compiled = router.new(routes(world))
-  return function(request)
-    local route, captures = router.find(compiled, request.method, request.path)
-    local ok, status, body = pcall(function()
-      if not route then refusal.raise(404, "not_found", "no such control call") end
-      return route.handler(request, captures)
-    end)
-    if not ok then
-      local failure = refusal.is(status) and status or { status = 500, id = "internal", message = tostring(status) }
-      status, body = failure.status, { id = failure.id, message = failure.message }
-    end
-    return { status = status, headers = { ["Content-Type"] = "application/json" }, body = json.encode(body) }
-  end
+  return control_of(routes(world))
 end
 
 return control

@@ -3,14 +3,12 @@
 --   lua5.4 lab.lua [--dir PARENT] [--no-postgres]
 package.path = (arg[0]:match("^(.*)/[^/]*$") or ".") .. "/?.lua;" .. package.path
 
-local cqueues = require "cqueues"
-local signal = require "cqueues.signal"
-local socket = require "cqueues.socket"
 local control = require "control"
 local fake_postgres = require "core.fake_postgres"
 local guardian = require "core.guardian"
 local http = require "core.http"
 local json = require "core.json"
+local main = require "core.main"
 local postgres = require "core.postgres"
 local service = require "core.service"
 local simulator = require "heroku.simulator"
@@ -77,55 +75,5 @@ local function start(queue, options, dir)
   io.stdout:flush()
 end
 
--- Raises an event when stdin ends: whoever started the lab has gone.
-local function watch_stdin(finish)
-  local input = socket.fdopen(0)
-  if input then
-    input:setmode("b", "b")
-    input:onerror(function(_, _, code) return code end)
-    -- The pause lets others run even when somebody pours data in without end.
-    repeat
-      cqueues.sleep(0.01)
-      local data = input:read(-4096)
-    until not data
-  end
-  finish(0)
-end
-
-local function watch_signals(finish)
-  local listener = signal.listen(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  local caught = listener:wait()
-  finish(128 + caught)
-end
-
-local function main()
-  local options = parse_arguments()
-  signal.ignore(signal.SIGPIPE)
-  signal.block(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  math.randomseed()
-  local made, dir = pcall(guardian.make_directory, options.parent)
-  if not made then
-    io.stderr:write("lab: ", dir, "\n")
-    os.exit(1)
-  end
-  local guard, queue = guardian.watch(dir), cqueues.new()
-  local status
-  local function finish(code) status = status or code end
-  queue:wrap(watch_stdin, finish)
-  queue:wrap(watch_signals, finish)
-  queue:wrap(function()
-    local ok, why = pcall(start, queue, options, dir)
-    if not ok then
-      io.stderr:write("lab: ", tostring(why), "\n")
-      finish(1)
-    end
-  end)
-  while not status do
-    local ok, why = queue:step()
-    if not ok then io.stderr:write("lab: ", tostring(why), "\n") end
-  end
-  guard.finish()
-  os.exit(status)
-end
-
-main()
+local options = parse_arguments()
+main { parent = options.parent, watch = guardian.watch, start = function(queue, dir) start(queue, options, dir) end }

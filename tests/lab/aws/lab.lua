@@ -5,9 +5,6 @@
 --   /_lab/faults (core/faults.lua; path matches "/ACTION"), POST /_lab/group {name, action}, POST /_lab/credential {key, expired}
 package.path = (arg[0]:match "^(.*)/[^/]*/[^/]*$" or "..") .. "/?.lua;" .. package.path
 
-local cqueues = require "cqueues"
-local signal = require "cqueues.signal"
-local socket = require "cqueues.socket"
 local autoscaling = require "aws.autoscaling"
 local check = require "core.check"
 local faults = require "core.faults"
@@ -15,6 +12,7 @@ local http = require "core.http"
 local json = require "core.json"
 local refusal = require "core.refusal"
 local router = require "core.router"
+local main = require "core.main"
 local service = require "core.service"
 local luasocket = require "socket"
 
@@ -137,40 +135,4 @@ local function start(queue)
   io.stdout:flush()
 end
 
--- Raises an event when stdin ends: whoever started the lab has gone.
-local function watch_stdin(finish)
-  local input = socket.fdopen(0)
-  if input then
-    input:setmode("b", "b")
-    input:onerror(function(_, _, code) return code end)
-    repeat
-      cqueues.sleep(0.01)
-      local data = input:read(-4096)
-    until not data
-  end
-  finish(0)
-end
-
-local function main()
-  signal.ignore(signal.SIGPIPE)
-  signal.block(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  math.randomseed()
-  local queue, status = cqueues.new(), nil
-  local function finish(code) status = status or code end
-  queue:wrap(watch_stdin, finish)
-  queue:wrap(function() finish(128 + signal.listen(signal.SIGTERM, signal.SIGINT, signal.SIGHUP):wait()) end)
-  queue:wrap(function()
-    local ok, why = pcall(start, queue)
-    if not ok then
-      io.stderr:write("lab: ", tostring(why), "\n")
-      finish(1)
-    end
-  end)
-  while not status do
-    local ok, why = queue:step()
-    if not ok then io.stderr:write("lab: ", tostring(why), "\n") end
-  end
-  os.exit(status)
-end
-
-main()
+main { start = start }

@@ -4,6 +4,7 @@
 --   POST /_lab/command {node, words}                                       GET /_lab/log, /_lab/messages, /_lab/commands
 --   POST /_lab/watch {writer?}, DELETE /_lab/watch → what was seen         POST /_lab/found {node, rows}
 --   POST /_lab/options {slack_limit?, slack_window_s?, …}
+local control_of = require "core.control"
 local alertmanager = require "cluster.alertmanager"
 local chef = require "cluster.chef"
 local cluster_faults = require "cluster.faults"
@@ -167,21 +168,8 @@ local function routes(world)
   }
 end
 
--- A handler for core.http; nothing here is logged, timed or spoiled by faults.
 function control.handler(world)
-  local compiled = router.new(routes(world))
-  return function(request)
-    local route, captures = router.find(compiled, request.method, request.path)
-    local ok, status, body = pcall(function()
-      if not route then refusal.raise(404, "not_found", "no such control call") end
-      return route.handler(request, captures)
-    end)
-    if not ok then
-      local failure = refusal.is(status) and status or { status = 500, id = "internal", message = tostring(status) }
-      status, body = failure.status, { id = failure.id, message = failure.message }
-    end
-    return { status = status, headers = { ["Content-Type"] = "application/json" }, body = json.encode(body) }
-  end
+  return control_of(routes(world))
 end
 
 return control

@@ -7,10 +7,8 @@
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = ("%s/../?.lua;%s"):format(here, package.path)
 
-local cqueues = require "cqueues"
-local signal = require "cqueues.signal"
-local socket = require "cqueues.socket"
 local luasocket = require "socket"
+local main = require "core.main"
 local alertmanager = require "cluster.alertmanager"
 local chef = require "cluster.chef"
 local control = require "cluster.control"
@@ -22,7 +20,6 @@ local nodes = require "cluster.nodes"
 local proc = require "core.proc"
 local service = require "core.service"
 local slack = require "cluster.slack"
-local temporary = require "core.guardian"
 
 local USAGE = "usage: lab.lua [--dir PARENT] [--defaults] [--bootstrap] [--repmgr-output 3|5]\n"
 local QUICK = { monitor_interval_secs = 1, reconnect_attempts = 2, reconnect_interval = 1 }
@@ -95,52 +92,5 @@ local function start(queue, options, dir, began)
   io.stdout:flush()
 end
 
--- Raises an event when stdin ends: whoever started the lab has gone.
-local function watch_stdin(finish)
-  local input = socket.fdopen(0)
-  if input then
-    input:setmode("b", "b")
-    input:onerror(function(_, _, code) return code end)
-    repeat
-      cqueues.sleep(0.01)
-      local data = input:read(-4096)
-    until not data
-  end
-  finish(0)
-end
-
-local function watch_signals(finish)
-  local listener = signal.listen(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  finish(128 + listener:wait())
-end
-
-local function main()
-  local began, options = luasocket.gettime(), parse_arguments()
-  signal.ignore(signal.SIGPIPE)
-  signal.block(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  math.randomseed()
-  local made, dir = pcall(temporary.make_directory, options.parent)
-  if not made then
-    io.stderr:write("lab: ", dir, "\n")
-    os.exit(1)
-  end
-  local guard, queue, status = guardian.watch(dir), cqueues.new(), nil
-  local function finish(code) status = status or code end
-  queue:wrap(watch_stdin, finish)
-  queue:wrap(watch_signals, finish)
-  queue:wrap(function()
-    local ok, why = xpcall(start, debug.traceback, queue, options, dir, began)
-    if not ok then
-      io.stderr:write("lab: ", tostring(why), "\n")
-      finish(1)
-    end
-  end)
-  while not status do
-    local ok, why = queue:step()
-    if not ok then io.stderr:write("lab: ", tostring(why), "\n") end
-  end
-  guard.finish()
-  os.exit(status)
-end
-
-main()
+local began, options = luasocket.gettime(), parse_arguments()
+main { parent = options.parent, watch = guardian.watch, start = function(queue, dir) start(queue, options, dir, began) end }

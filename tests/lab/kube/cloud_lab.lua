@@ -6,18 +6,16 @@
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = ("%s/../?.lua;%s"):format(here, package.path)
 
-local cqueues = require "cqueues"
-local signal = require "cqueues.signal"
-local socket = require "cqueues.socket"
+local control_of = require "core.control"
 local clouds = require "kube.clouds"
 local faults = require "core.faults"
 local guardian = require "core.guardian"
 local http = require "core.http"
 local json = require "core.json"
 local linode = require "kube.linode"
+local main = require "core.main"
 local proc = require "core.proc"
 local refusal = require "core.refusal"
-local router = require "core.router"
 
 local function body_of(request)
   if request.body == "" then return {} end
@@ -55,19 +53,7 @@ local function routes(world)
 end
 
 local function control(world)
-  local compiled = router.new(routes(world))
-  return function(request)
-    local route, captures = router.find(compiled, request.method, request.path)
-    local ok, status, body = pcall(function()
-      if not route then refusal.raise(404, "not_found", "no such control call") end
-      return route.handler(request, captures)
-    end)
-    if not ok then
-      local failure = refusal.is(status) and status or { status = 500, id = "internal", message = tostring(status) }
-      status, body = failure.status, { id = failure.id, message = failure.message }
-    end
-    return { status = status, headers = { ["Content-Type"] = "application/json" }, body = json.encode(body) }
-  end
+  return control_of(routes(world))
 end
 
 local function start(queue, dir)
@@ -79,43 +65,4 @@ local function start(queue, dir)
   io.stdout:flush()
 end
 
--- Raises an event when stdin ends: whoever started the lab has gone.
-local function watch_stdin(finish)
-  local input = socket.fdopen(0)
-  if input then
-    input:setmode("b", "b")
-    input:onerror(function(_, _, code) return code end)
-    repeat
-      cqueues.sleep(0.01)
-      local data = input:read(-4096)
-    until not data
-  end
-  finish(0)
-end
-
-local function main()
-  local parent = arg[1] == "--dir" and arg[2] or nil
-  signal.ignore(signal.SIGPIPE)
-  signal.block(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  math.randomseed()
-  local dir = guardian.make_directory(parent)
-  local guard, queue, status = guardian.watch(dir), cqueues.new(), nil
-  local function finish(code) status = status or code end
-  queue:wrap(watch_stdin, finish)
-  queue:wrap(function() finish(128 + signal.listen(signal.SIGTERM, signal.SIGINT, signal.SIGHUP):wait()) end)
-  queue:wrap(function()
-    local ok, why = xpcall(start, debug.traceback, queue, dir)
-    if not ok then
-      io.stderr:write("lab: ", tostring(why), "\n")
-      finish(1)
-    end
-  end)
-  while not status do
-    local ok, why = queue:step()
-    if not ok then io.stderr:write("lab: ", tostring(why), "\n") end
-  end
-  guard.finish()
-  os.exit(status)
-end
-
-main()
+main { parent = arg[1] == "--dir" and arg[2] or nil, watch = guardian.watch, start = start }

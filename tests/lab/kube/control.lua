@@ -3,6 +3,7 @@
 --   POST /_lab/faults [..]  DELETE /_lab/faults                   POST /_lab/hold {name, on?, clear?}
 --   POST /_lab/sql {namespace?, deployment, dbname?, sql}         POST /_lab/evict {namespace?, pod | deployment}
 --   GET  /_lab/volumes      POST /_lab/kill {namespace?, deployment}   (the container's first process, SIGKILL)
+local control_of = require "core.control"
 local cluster_module = require "kube.cluster"
 local disks = require "kube.disks"
 local json = require "core.json"
@@ -146,19 +147,7 @@ end
 
 -- A handler for core.http; nothing here is logged or spoiled by faults.
 function control.handler(cluster)
-  local compiled = router.new(routes(cluster))
-  return function(request)
-    local route, captures = router.find(compiled, request.method, request.path)
-    local ok, status, body = pcall(function()
-      if not route then refusal.raise(404, "not_found", "no such control call") end
-      return route.handler(request, captures)
-    end)
-    if not ok then
-      local failure = refusal.is(status) and status or { status = 500, id = "internal", message = tostring(status) }
-      status, body = failure.status, { id = failure.id, message = failure.message }
-    end
-    return { status = status, headers = { ["Content-Type"] = "application/json" }, body = json.encode(body) }
-  end
+  return control_of(routes(cluster))
 end
 
 return control

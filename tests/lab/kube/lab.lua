@@ -5,10 +5,8 @@
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = ("%s/../?.lua;%s"):format(here, package.path)
 
-local cqueues = require "cqueues"
-local signal = require "cqueues.signal"
-local socket = require "cqueues.socket"
 local luasocket = require "socket"
+local main = require "core.main"
 local cluster = require "kube.cluster"
 local control = require "kube.control"
 local gate = require "kube.gate"
@@ -18,7 +16,6 @@ local json = require "core.json"
 local old_major = require "kube.old_major"
 local proc = require "core.proc"
 local sandbox = require "kube.sandbox"
-local temporary = require "core.guardian"
 local world = require "kube.world"
 
 local USAGE = "usage: lab.lua [--dir PARENT] [--world upgrade|restore|all|empty] [--client 1.32|1.20]\n"
@@ -109,52 +106,5 @@ local function start(queue, options, dir, began)
   io.stdout:flush()
 end
 
--- Raises an event when stdin ends: whoever started the lab has gone.
-local function watch_stdin(finish)
-  local input = socket.fdopen(0)
-  if input then
-    input:setmode("b", "b")
-    input:onerror(function(_, _, code) return code end)
-    repeat
-      cqueues.sleep(0.01)
-      local data = input:read(-4096)
-    until not data
-  end
-  finish(0)
-end
-
-local function watch_signals(finish)
-  local listener = signal.listen(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  finish(128 + listener:wait())
-end
-
-local function main()
-  local began, options = luasocket.gettime(), parse_arguments()
-  signal.ignore(signal.SIGPIPE)
-  signal.block(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  math.randomseed()
-  local made, dir = pcall(temporary.make_directory, options.parent)
-  if not made then
-    io.stderr:write("lab: ", dir, "\n")
-    os.exit(1)
-  end
-  local guard, queue, status = guardian.watch(dir), cqueues.new(), nil
-  local function finish(code) status = status or code end
-  queue:wrap(watch_stdin, finish)
-  queue:wrap(watch_signals, finish)
-  queue:wrap(function()
-    local ok, why = xpcall(start, debug.traceback, queue, options, dir, began)
-    if not ok then
-      io.stderr:write("lab: ", tostring(why), "\n")
-      finish(1)
-    end
-  end)
-  while not status do
-    local ok, why = queue:step()
-    if not ok then io.stderr:write("lab: ", tostring(why), "\n") end
-  end
-  guard.finish()
-  os.exit(status)
-end
-
-main()
+local began, options = luasocket.gettime(), parse_arguments()
+main { parent = options.parent, watch = guardian.watch, start = function(queue, dir) start(queue, options, dir, began) end }

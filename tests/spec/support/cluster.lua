@@ -13,70 +13,24 @@
 --   cluster:commands()          what was called on the nodes: { { node, command, time } }; cluster:messages(): of Slack
 --   cluster:ssh("db1", "gitlab-ctl status")                              status and output, through the real ssh
 --   cluster:stop()
-local json = require "cjson"
-local http = require "socket.http"
-local ltn12 = require "ltn12"
+local labs = require "tests.spec.support.lab"
 local socket = require "socket"
 
 local cluster = {}
-local Cluster, Watch = {}, {}
-Cluster.__index, Watch.__index = Cluster, Watch
-
-local START_LIMIT_S = 90
-
-local function read_file(path)
-  local file = io.open(path)
-  if not file then return "" end
-  local text = file:read "a"
-  file:close()
-  return text
-end
+local Cluster, Watch = labs.derive(), {}
+Watch.__index = Watch
 
 local function quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
 
 function cluster.start(options)
   options = options or {}
-  local place = os.tmpname()
-  local words = { "exec lua5.4 tests/lab/cluster/lab.lua" }
+  local words = { "tests/lab/cluster/lab.lua" }
   if options.defaults then words[#words + 1] = "--defaults" end
   if options.bootstrap then words[#words + 1] = "--bootstrap" end
   if options.output then words[#words + 1] = "--repmgr-output " .. options.output end
-  words[#words + 1] = (">%s.out 2>%s.err"):format(place, place)
-  -- The lab ends when its standard input does: with this process, whatever becomes of it.
-  local self = setmetatable({ input = assert(io.popen(table.concat(words, " "), "w")), place = place }, Cluster)
-  local deadline = socket.gettime() + START_LIMIT_S
-  repeat
-    socket.sleep(0.02)
-    local line = read_file(place .. ".out"):match "^([^\n]*)\n"
-    if line then
-      for name, value in pairs(json.decode(line)) do self[name] = value end
-      for _, node in ipairs(self.nodes) do self.nodes[node.name] = node end
-      return self
-    end
-  until socket.gettime() > deadline
-  error("the lab did not start: " .. read_file(place .. ".err"))
-end
-
-function Cluster:stop()
-  if not self.input then return end
-  self.input:close()
-  self.input = nil
-  for _, suffix in ipairs { "", ".out", ".err" } do os.remove(self.place .. suffix) end
-end
-
--- What the lab complained about.
-function Cluster:errors() return read_file(self.place .. ".err") end
-
-function Cluster:call(method, path, body)
-  local text, parts = body and json.encode(body), {}
-  local ok, status = http.request {
-    url = self.control .. "/_lab" .. path, method = method, sink = ltn12.sink.table(parts),
-    source = text and ltn12.source.string(text) or nil,
-    headers = { ["Content-Type"] = text and "application/json" or nil, ["Content-Length"] = text and #text or 0 },
-  }
-  local reply = table.concat(parts)
-  if not ok or status ~= 200 then error(("lab: %s %s: %s %s"):format(method, path, tostring(status), reply)) end
-  return json.decode(reply)
+  local self = labs.launch(table.concat(words, " "), Cluster)
+  for _, node in ipairs(self.nodes) do self.nodes[node.name] = node end
+  return self
 end
 
 -- As on the first day, then with these options.

@@ -17,69 +17,21 @@
 --   kube:audit()                what changed: { what, kind, namespace, name, detail };   kube:changes(): as texts, "scaled Deployment/site 2 -> 0"
 --   kube:disks()                the cloud's volumes: { id, label, size, status, linode_id }
 --   kube:wait_until(test, seconds); kube:stop()
-local json = require "cjson"
-local http = require "socket.http"
-local ltn12 = require "ltn12"
+local labs = require "tests.spec.support.lab"
 local socket = require "socket"
 
 local kube = {}
-local Kube = {}
-Kube.__index = Kube
-
-local START_LIMIT_S = 90
-
-local function read_file(path)
-  local file = io.open(path)
-  if not file then return "" end
-  local text = file:read "a"
-  file:close()
-  return text
-end
+local Kube = labs.derive()
 
 local function quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
 kube.quote = quote
 
 function kube.start(options)
   options = options or {}
-  local place = os.tmpname()
-  local words = { "exec lua5.4 tests/lab/kube/lab.lua" }
+  local words = { "tests/lab/kube/lab.lua" }
   if options.world then words[#words + 1] = "--world " .. options.world end
   if options.client then words[#words + 1] = "--client " .. options.client end
-  words[#words + 1] = (">%s.out 2>%s.err"):format(place, place)
-  -- The lab ends when its standard input does: with this process, whatever becomes of it.
-  local self = setmetatable({ input = assert(io.popen(table.concat(words, " "), "w")), place = place }, Kube)
-  local deadline = socket.gettime() + START_LIMIT_S
-  repeat
-    socket.sleep(0.02)
-    local line = read_file(place .. ".out"):match "^([^\n]*)\n"
-    if line then
-      for name, value in pairs(json.decode(line)) do self[name] = value end
-      return self
-    end
-  until socket.gettime() > deadline
-  error("the lab did not start: " .. read_file(place .. ".err"))
-end
-
-function Kube:stop()
-  if not self.input then return end
-  self.input:close()
-  self.input = nil
-  for _, suffix in ipairs { "", ".out", ".err" } do os.remove(self.place .. suffix) end
-end
-
--- What the lab complained about.
-function Kube:errors() return read_file(self.place .. ".err") end
-
-function Kube:call(method, path, body)
-  local text, parts = body and json.encode(body), {}
-  local ok, status = http.request {
-    url = self.control .. "/_lab" .. path, method = method, sink = ltn12.sink.table(parts),
-    source = text and ltn12.source.string(text) or nil,
-    headers = { ["Content-Type"] = text and "application/json" or nil, ["Content-Length"] = text and #text or 0 },
-  }
-  local reply = table.concat(parts)
-  if not ok or status ~= 200 then error(("lab: %s %s: %s %s"):format(method, path, tostring(status), reply)) end
-  return json.decode(reply)
+  return labs.launch(table.concat(words, " "), Kube)
 end
 
 function Kube:reset(options)

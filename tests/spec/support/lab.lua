@@ -14,7 +14,7 @@ local lab = {}
 local Lab = {}
 Lab.__index = Lab
 
-local START_LIMIT_S = 60
+local START_LIMIT_S = 90
 
 local function read_file(path)
   local file = io.open(path)
