@@ -21,7 +21,8 @@
 --
 -- options: daemons (1), hosts (as many as daemons), host_keys ({ "ed25519" }), host_certificates (false), max_sessions (1000),
 -- max_startups ("1000"), settings (more lines for sshd_config, which win), user (whom to log in as),
--- wrap (a function of the directory: a command that runs the daemon).
+-- wrap (a function of the directory: a command that runs the daemon), dropbear (true: that server, which costs less CPU; only where
+-- sshd.has_dropbear(): as root, since it reads authorized_keys in a home, and gets one in a mount namespace of its own).
 -- It ends when this process does: a guardian shell holds the other end of a pipe.
 local socket = require "socket"
 local postgres = require "tests.spec.support.postgres"
@@ -224,11 +225,31 @@ local function daemon_config(self, i, options)
   write_file(("%s/sshd%d"):format(self.dir, i), table.concat(list, "\n") .. "\n")
 end
 
+function sshd.has_dropbear()
+  return (run "[ $(id -u) = 0 ] && unshare -m true 2>/dev/null && command -v dropbear >/dev/null && command -v dropbearkey >/dev/null") == 0
+end
+
+-- A home in which the keys are, an own host key, and what runs it.
+local function prepare_dropbear(self)
+  must(([[cd %s && chmod 755 . && mkdir -p .ssh && ln -sf ../authorized_keys .ssh/authorized_keys
+    sed "s|^root:.*|root:x:0:0:root:$PWD:/bin/sh|" /etc/passwd >passwd
+    printf 'mount --bind %%s/passwd /etc/passwd || exit; exec "$@"\n' "$PWD" >wrap]]):format(self.dir))
+  return ("unshare -m sh %s/wrap dropbear -F -E -s -m -W 2097152 -P ''"):format(self.dir)
+end
+
+local function dropbear_command(self, i)
+  local key = ("%s/host%d_ed25519"):format(self.dir, i)
+  if read_file(key) == "" then
+    must(("dropbearkey -t ed25519 -f %s 2>/dev/null | grep ^ssh- >%s.pub"):format(key, key))
+  end
+  return ("%s -r %s -p 127.0.0.1:%d"):format(self.dropbear, key, self.ports[i])
+end
+
 function Server:start(i)
   i = i or 1
   local base = ("%s/sshd%d"):format(self.dir, i)
-  must(("PGSH_SSHD=%s setsid %s %s -D -e -f %s </dev/null >>%s.log 2>&1 & echo $! >%s.pid"):format(self.dir, self.wrap, self.program,
-    base, base, base))
+  local command = self.dropbear and dropbear_command(self, i) or ("%s %s -D -e -f %s"):format(self.wrap, self.program, base)
+  must(("PGSH_SSHD=%s setsid %s </dev/null >>%s.log 2>&1 & echo $! >%s.pid"):format(self.dir, command, base, base))
   local deadline = socket.gettime() + START_LIMIT_S
   repeat
     local probe = socket.connect("127.0.0.1", self.ports[i])
@@ -327,13 +348,14 @@ local function prepare(self, options)
   keygen(self.dir, "user_ca", "ed25519")
   keygen(self.dir, "host_ca", "ed25519")
   write_file(self.dir .. "/authorized_keys", "")
+  if options.dropbear then self.dropbear = prepare_dropbear(self) end
   for i = 1, options.daemons or 1 do
     repeat
       self.ports[i] = free_port()
       local taken = false
       for k = 1, i - 1 do taken = taken or self.ports[k] == self.ports[i] end
     until not taken
-    daemon_config(self, i, options)
+    if not self.dropbear then daemon_config(self, i, options) end
     self:start(i)
   end
   self.port = self.ports[1]
