@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 bool file_read(const char *path, size_t limit, Buf *text, Err *err) {
@@ -28,6 +30,28 @@ bool file_read(const char *path, size_t limit, Buf *text, Err *err) {
   close(fd);
   return ok;
 }
+
+#define FILE_NEW_NS ((int64_t)100000000) /* one change and the next may get the same time */
+
+void file_mark(const char *path, FileMark *mark) {
+  struct timespec now;
+  memset(mark, 0, sizeof *mark);
+  clock_gettime(CLOCK_REALTIME, &now);
+  mark->exists = stat(path, &mark->st) == 0;
+  int64_t age_ns = (int64_t)(now.tv_sec - mark->st.st_ctim.tv_sec) * 1000000000 + (now.tv_nsec - mark->st.st_ctim.tv_nsec);
+  mark->sure = !mark->exists || age_ns > FILE_NEW_NS;
+}
+
+bool file_mark_looks_same(const FileMark *before, const FileMark *now) {
+  const struct stat *a = &before->st, *b = &now->st;
+  if (before->exists != now->exists) return false;
+  return !now->exists ||
+         (a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_mode == b->st_mode && a->st_size == b->st_size &&
+          a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+          a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec);
+}
+
+bool file_mark_same(const FileMark *before, const FileMark *now) { return before->sure && file_mark_looks_same(before, now); }
 
 static bool file_write_all(int fd, const char *bytes, size_t len) {
   while (len > 0) {

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -33,5 +34,18 @@ bool file_draft_sync(FileDraft *draft, Err *err);
 bool file_draft_publish(FileDraft *draft, Err *err);
 /* The end of it, whatever became of it: closed, and removed unless it was published. May be called again. */
 void file_draft_drop(FileDraft *draft);
+
+/* What a file is known by: to see, without reading it again, that it has not changed. */
+typedef struct FileMark {
+  bool exists;
+  bool sure; /* it has not changed just now: a further change would show in its times */
+  struct stat st;
+} FileMark;
+/* Mark before reading. */
+void file_mark(const char *path, FileMark *mark);
+/* Has nothing changed between the two? Of a file that was marked when it was not `sure` yet one cannot say: false. */
+bool file_mark_same(const FileMark *before, const FileMark *now);
+/* As far as its times tell. */
+bool file_mark_looks_same(const FileMark *before, const FileMark *now);
 
 #endif

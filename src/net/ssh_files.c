@@ -6,8 +6,6 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,13 +15,11 @@
 #define FILES_DEPTH 16 /* of Include, as ssh has it */
 #define FILES_MOST 256
 #define FILES_SYSTEM_DIR "/etc/ssh"
-#define FILES_NEW_NS ((int64_t)100000000) /* one change and the next may get the same time */
 #define FILES_BLANKS " \t\r\n\f\v"
 
 typedef struct FilesOne {
   char *path;
-  bool exists, settled;
-  struct stat st;
+  FileMark mark;
   Buf text;
 } FilesOne;
 
@@ -46,41 +42,24 @@ struct SshFiles {
 
 /* ---- one file ---- */
 
-static bool files_same(const struct stat *a, const struct stat *b) {
-  return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-         a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-         a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-static bool files_old(const struct stat *st) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  int64_t age_ns = (int64_t)(now.tv_sec - st->st_ctim.tv_sec) * 1000000000 + (now.tv_nsec - st->st_ctim.tv_nsec);
-  return age_ns > FILES_NEW_NS;
-}
-
 /* Anything but a regular file is not opened: a pipe could be read once only. */
 static bool files_load(FilesOne *one) {
-  one->exists = stat(one->path, &one->st) == 0;
-  if (!one->exists) return true;
-  if (!S_ISREG(one->st.st_mode)) return false;
-  one->settled = files_old(&one->st);
+  file_mark(one->path, &one->mark);
+  if (!one->mark.exists) return true;
+  if (!S_ISREG(one->mark.st.st_mode)) return false;
   return file_read(one->path, FILES_BYTES, &one->text, NULL) && memchr(buf_str(&one->text), '\0', one->text.len) == NULL;
 }
 
 static bool files_one_current(FilesOne *one) {
-  struct stat st;
-  bool exists = stat(one->path, &st) == 0;
-  if (exists != one->exists) return false;
-  if (!exists) return true;
-  if (!files_same(&st, &one->st)) return false;
-  if (one->settled) return true;
-  bool old = files_old(&st);
+  FileMark now;
+  file_mark(one->path, &now);
+  if (file_mark_same(&one->mark, &now)) return true;
+  if (!now.exists || !file_mark_looks_same(&one->mark, &now)) return false;
   Buf text = {0};
   bool same = file_read(one->path, FILES_BYTES, &text, NULL) && text.len == one->text.len &&
               memcmp(buf_str(&text), buf_str(&one->text), text.len) == 0;
   buf_fini(&text);
-  one->settled = same && old;
+  one->mark.sure = same && now.sure;
   return same;
 }
 
@@ -280,7 +259,7 @@ bool ssh_files_are(const SshFiles *files, const char *said) {
     good = files_has(files, said, strcspn(said, "\r\n"), seen);
   }
   for (size_t i = 0; i < files->count; i++)
-    good = good && seen[i] == files->list[i].exists;
+    good = good && seen[i] == files->list[i].mark.exists;
   free(seen);
   return good;
 }

@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #define HOSTS_PATTERN_BYTES 1023 /* a longer one makes ssh ignore the line */
 #define HOSTS_BLANKS " \t"
 #define HOSTS_DIGEST 20 /* of SHA-1 */
+#define HOSTS_BLOCK 64  /* what it works on */
 #define HOSTS_PORT 22
 
 typedef enum HostsMarker { HOSTS_PLAIN, HOSTS_REVOKED, HOSTS_AUTHORITY } HostsMarker;
@@ -27,19 +27,50 @@ typedef struct HostsLine {
   HostsMarker marker;
   char *names; /* patterns, or |1|salt|hash; not terminated */
   size_t names_len;
-  char *type; /* terminated */
+  unsigned char *hash; /* of |1|salt|hash: both, HOSTS_DIGEST bytes each; NULL: of another form */
+  char *type;          /* terminated */
   unsigned char *blob;
   size_t len;
   const char *file; /* one of SshHosts' files */
   int number;
 } HostsLine;
 
+/* Which lines name a host: one name is looked up several times, and each hashed line costs a digest. */
+typedef struct HostsMemo {
+  struct HostsMemo *next;
+  char *name;
+  size_t *lines;
+  size_t count;
+} HostsMemo;
+
+typedef struct HostsMemos {
+  HostsMemo *first;
+  int count;
+} HostsMemos;
+
 struct SshHosts {
   HostsLine *lines;
   size_t count, room;
   char **files; /* their names */
   size_t files_count;
+  HostsMemos *memos;
+  int refs;
 };
+
+#define HOSTS_MOST_MEMOS 256
+#define HOSTS_MOST_KEPT 8
+
+/* What was read is kept: many sessions look into the same files. */
+typedef struct HostsKept {
+  SshHosts *hosts; /* NULL: free */
+  char **paths;    /* NULL-ended */
+  FileMark *marks;
+} HostsKept;
+
+static HostsKept hosts_kept[HOSTS_MOST_KEPT];
+static unsigned hosts_next_kept;
+
+static void hosts_forget(HostsMemos *memos);
 
 /* ---- reading ---- */
 
@@ -90,6 +121,24 @@ static char *hosts_copy(const char *text, size_t len) {
   return copy;
 }
 
+/* "|1|salt|hash" → both. */
+static unsigned char *hosts_read_hash(const char *names, size_t len) {
+  const char *end = names + len, *salt = names + 3;
+  const char *bar = len > 3 && memcmp(names, "|1|", 3) == 0 ? memchr(salt, '|', (size_t)(end - salt)) : NULL;
+  if (bar == NULL) return NULL;
+  size_t key_len = 0, want_len = 0;
+  unsigned char *key = hosts_decode(salt, (size_t)(bar - salt), &key_len), *both = NULL;
+  unsigned char *want = hosts_decode(bar + 1, (size_t)(end - bar - 1), &want_len);
+  if (key != NULL && want != NULL && key_len == HOSTS_DIGEST && want_len == HOSTS_DIGEST) {
+    both = mem_alloc(2 * HOSTS_DIGEST);
+    memcpy(both, key, HOSTS_DIGEST);
+    memcpy(both + HOSTS_DIGEST, want, HOSTS_DIGEST);
+  }
+  free(key);
+  free(want);
+  return both;
+}
+
 /* [marker] names type key [comment]. False: nothing that counts. */
 static bool hosts_read_line(const char *at, const char *end, HostsLine *line) {
   size_t len = hosts_word(&at, end);
@@ -116,6 +165,7 @@ static bool hosts_read_line(const char *at, const char *end, HostsLine *line) {
   line->names = hosts_copy(names, names_len);
   line->names_len = names_len;
   line->type = hosts_copy(type, type_len);
+  line->hash = hosts_read_hash(names, names_len);
   return true;
 }
 
@@ -142,36 +192,101 @@ static void hosts_read(SshHosts *hosts, const char *file, const char *text, size
   }
 }
 
-SshHosts *ssh_hosts_parse(const char *text, size_t len) {
+static SshHosts *hosts_new(void) {
   SshHosts *hosts = mem_alloc(sizeof *hosts);
+  hosts->memos = mem_alloc(sizeof *hosts->memos);
+  hosts->refs = 1;
+  return hosts;
+}
+
+SshHosts *ssh_hosts_parse(const char *text, size_t len) {
+  SshHosts *hosts = hosts_new();
   hosts_read(hosts, "known_hosts", text, len);
   return hosts;
 }
 
+static size_t hosts_count_paths(char *const *paths) {
+  size_t count = 0;
+  while (paths != NULL && paths[count] != NULL)
+    count++;
+  return count;
+}
+
+static FileMark *hosts_mark(char *const *paths, size_t count) {
+  FileMark *marks = mem_alloc((count + 1) * sizeof *marks);
+  for (size_t i = 0; i < count; i++)
+    file_mark(paths[i], &marks[i]);
+  return marks;
+}
+
+static bool hosts_is_kept(const HostsKept *kept, char *const *paths, const FileMark *marks, size_t count) {
+  bool same = kept->hosts != NULL && hosts_count_paths(kept->paths) == count;
+  for (size_t i = 0; i < count && same; i++)
+    same = strcmp(kept->paths[i], paths[i]) == 0 && file_mark_same(&kept->marks[i], &marks[i]);
+  return same;
+}
+
+/* Takes over marks. */
+static void hosts_keep(SshHosts *hosts, char *const *paths, FileMark *marks, size_t count) {
+  HostsKept *kept = &hosts_kept[hosts_next_kept++ % HOSTS_MOST_KEPT];
+  for (size_t i = 0; i < HOSTS_MOST_KEPT; i++) /* in the place of what it was */
+    if (hosts_kept[i].hosts != NULL && hosts_count_paths(hosts_kept[i].paths) == count &&
+        (count == 0 || strcmp(hosts_kept[i].paths[0], paths[0]) == 0))
+      kept = &hosts_kept[i];
+  ssh_hosts_free(kept->hosts);
+  for (char **path = kept->paths; path != NULL && *path != NULL; path++)
+    free(*path);
+  free(kept->paths);
+  free(kept->marks);
+  kept->hosts = hosts;
+  kept->marks = marks;
+  kept->paths = mem_alloc((count + 1) * sizeof *kept->paths);
+  for (size_t i = 0; i < count; i++)
+    kept->paths[i] = mem_strdup(paths[i]);
+  hosts->refs++;
+}
+
 SshHosts *ssh_hosts_load(char *const *files, Err *err) {
-  SshHosts *hosts = mem_alloc(sizeof *hosts);
-  for (; files != NULL && *files != NULL; files++) {
+  size_t count = hosts_count_paths(files);
+  FileMark *marks = hosts_mark(files, count);
+  for (size_t i = 0; i < HOSTS_MOST_KEPT; i++) {
+    if (!hosts_is_kept(&hosts_kept[i], files, marks, count)) continue;
+    free(marks);
+    hosts_kept[i].hosts->refs++;
+    return hosts_kept[i].hosts;
+  }
+  SshHosts *hosts = hosts_new();
+  bool whole = true;
+  for (size_t i = 0; i < count; i++) {
     Buf text = {0};
     Err why = {0};
-    if (file_read(*files, HOSTS_FILE_BYTES, &text, &why))
-      hosts_read(hosts, *files, buf_str(&text), text.len);
-    else if (why.errnum != ENOENT && why.errnum != ENOTDIR && (err == NULL || err->code == ERR_NONE))
-      err_copy(err, &why);
+    if (file_read(files[i], HOSTS_FILE_BYTES, &text, &why))
+      hosts_read(hosts, files[i], buf_str(&text), text.len);
+    else if (why.errnum != ENOENT && why.errnum != ENOTDIR)
+      whole = false;
+    if (!whole && why.code != ERR_NONE && (err == NULL || err->code == ERR_NONE)) err_copy(err, &why);
     err_fini(&why);
     buf_fini(&text);
   }
+  if (whole)
+    hosts_keep(hosts, files, marks, count);
+  else
+    free(marks);
   return hosts;
 }
 
 void ssh_hosts_free(SshHosts *hosts) {
-  if (hosts == NULL) return;
+  if (hosts == NULL || --hosts->refs > 0) return;
   for (size_t i = 0; i < hosts->count; i++) {
     free(hosts->lines[i].names);
+    free(hosts->lines[i].hash);
     free(hosts->lines[i].type);
     free(hosts->lines[i].blob);
   }
   for (size_t i = 0; i < hosts->files_count; i++)
     free(hosts->files[i]);
+  hosts_forget(hosts->memos);
+  free(hosts->memos);
   free(hosts->files);
   free(hosts->lines);
   free(hosts);
@@ -220,27 +335,61 @@ static bool hosts_list_has(const char *names, size_t len, const char *name) {
   return found;
 }
 
-/* "|1|salt|hash": HMAC-SHA1 of the name, keyed by the salt. */
-static bool hosts_hash_is(const char *names, size_t len, const char *name) {
-  const char *end = names + len, *salt = names + 3;
-  const char *bar = len > 3 && memcmp(names, "|1|", 3) == 0 ? memchr(salt, '|', (size_t)(end - salt)) : NULL;
-  if (bar == NULL) return false;
-  size_t key_len = 0, want_len = 0;
-  unsigned got_len = 0;
-  unsigned char got[EVP_MAX_MD_SIZE];
-  unsigned char *key = hosts_decode(salt, (size_t)(bar - salt), &key_len);
-  unsigned char *want = hosts_decode(bar + 1, (size_t)(end - bar - 1), &want_len);
-  bool same = key != NULL && want != NULL && key_len == HOSTS_DIGEST && want_len == HOSTS_DIGEST &&
-              HMAC(EVP_sha1(), key, (int)key_len, (const unsigned char *)name, strlen(name), got, &got_len) != NULL &&
-              got_len == want_len && memcmp(got, want, want_len) == 0;
-  free(key);
-  free(want);
-  return same;
+/* HMAC (RFC 2104) with SHA-1 of the name, keyed by the salt. Not by OpenSSL's HMAC(), which looks up its algorithm each time:
+ * that takes longer than the digest, and there may be thousands of lines. */
+static bool hosts_hash_is(EVP_MD_CTX *context, const EVP_MD *sha1, const unsigned char *hash, const char *name, size_t len) {
+  unsigned char pads[2][HOSTS_BLOCK], digest[HOSTS_DIGEST];
+  memset(pads[0], 0x36, HOSTS_BLOCK);
+  memset(pads[1], 0x5c, HOSTS_BLOCK);
+  for (size_t i = 0; i < HOSTS_DIGEST; i++) {
+    pads[0][i] ^= hash[i];
+    pads[1][i] ^= hash[i];
+  }
+  return EVP_DigestInit_ex2(context, sha1, NULL) == 1 && EVP_DigestUpdate(context, pads[0], HOSTS_BLOCK) == 1 &&
+         EVP_DigestUpdate(context, name, len) == 1 && EVP_DigestFinal_ex(context, digest, NULL) == 1 &&
+         EVP_DigestInit_ex2(context, sha1, NULL) == 1 && EVP_DigestUpdate(context, pads[1], HOSTS_BLOCK) == 1 &&
+         EVP_DigestUpdate(context, digest, HOSTS_DIGEST) == 1 && EVP_DigestFinal_ex(context, digest, NULL) == 1 &&
+         memcmp(digest, hash + HOSTS_DIGEST, HOSTS_DIGEST) == 0;
 }
 
-static bool hosts_line_names(const HostsLine *line, const char *name) {
-  if (line->names[0] == '|') return hosts_hash_is(line->names, line->names_len, name);
-  return hosts_list_has(line->names, line->names_len, name);
+static void hosts_find_lines(const SshHosts *hosts, HostsMemo *memo) {
+  EVP_MD *sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  size_t len = strlen(memo->name), room = 0;
+  for (size_t i = 0; i < hosts->count; i++) {
+    const HostsLine *line = &hosts->lines[i];
+    bool named = line->names[0] != '|' ? hosts_list_has(line->names, line->names_len, memo->name)
+                                       : line->hash != NULL && hosts_hash_is(context, sha1, line->hash, memo->name, len);
+    if (!named) continue;
+    if (memo->count == room) memo->lines = mem_realloc(memo->lines, (room = 2 * room + 4) * sizeof *memo->lines);
+    memo->lines[memo->count++] = i;
+  }
+  EVP_MD_CTX_free(context);
+  EVP_MD_free(sha1);
+}
+
+static void hosts_forget(HostsMemos *memos) {
+  for (HostsMemo *memo = memos->first, *next; memo != NULL; memo = next) {
+    next = memo->next;
+    free(memo->name);
+    free(memo->lines);
+    free(memo);
+  }
+  *memos = (HostsMemos){0};
+}
+
+static const HostsMemo *hosts_lines(const SshHosts *hosts, const char *name) {
+  HostsMemos *memos = hosts->memos;
+  for (HostsMemo *memo = memos->first; memo != NULL; memo = memo->next)
+    if (strcmp(memo->name, name) == 0) return memo;
+  if (memos->count >= HOSTS_MOST_MEMOS) hosts_forget(memos);
+  HostsMemo *memo = mem_alloc(sizeof *memo);
+  memo->name = mem_strdup(name);
+  hosts_find_lines(hosts, memo);
+  memo->next = memos->first;
+  memos->first = memo;
+  memos->count++;
+  return memo;
 }
 
 void ssh_hosts_name(const char *alias, const char *host, int port, Buf *name) {
@@ -270,17 +419,17 @@ static const char *hosts_kind(const char *type) { return strncmp(type, "rsa-sha2
 
 /* Which of the lines that name the host there are, as bits of SshHostState. */
 static unsigned hosts_seen(const SshHosts *hosts, const char *name, const char *kind, const void *blob, size_t len) {
+  const HostsMemo *memo = hosts_lines(hosts, name);
   unsigned seen = 0;
-  for (size_t i = 0; i < hosts->count; i++) {
-    const HostsLine *line = &hosts->lines[i];
+  for (size_t i = 0; i < memo->count; i++) {
+    const HostsLine *line = &hosts->lines[memo->lines[i]];
     bool same = line->len == len && memcmp(line->blob, blob, len) == 0;
     SshHostState state = line->marker == HOSTS_AUTHORITY ? SSH_HOST_AUTHORITY
                          : line->marker == HOSTS_REVOKED ? SSH_HOST_REVOKED
                          : same                          ? SSH_HOST_OK
                          : strcmp(line->type, kind) == 0 ? SSH_HOST_CHANGED
                                                          : SSH_HOST_OTHER;
-    if ((state == SSH_HOST_REVOKED && !same) || (seen & 1U << state) != 0) continue;
-    if (hosts_line_names(line, name)) seen |= 1U << state;
+    if (state != SSH_HOST_REVOKED || same) seen |= 1U << state;
   }
   return seen;
 }
@@ -304,9 +453,10 @@ SshHostState ssh_hosts_check(const SshHosts *hosts, const char *name, const char
 }
 
 static const HostsLine *hosts_find(const SshHosts *hosts, const char *name, const char *kind) {
-  for (size_t i = 0; i < hosts->count; i++) {
-    const HostsLine *line = &hosts->lines[i];
-    if (line->marker == HOSTS_PLAIN && strcmp(line->type, kind) == 0 && hosts_line_names(line, name)) return line;
+  const HostsMemo *memo = hosts_lines(hosts, name);
+  for (size_t i = 0; i < memo->count; i++) {
+    const HostsLine *line = &hosts->lines[memo->lines[i]];
+    if (line->marker == HOSTS_PLAIN && strcmp(line->type, kind) == 0) return line;
   }
   return NULL;
 }

@@ -80,6 +80,29 @@ describe("ssh", function()
       assert.is_truthy(err.message:find(server:fingerprint("ed25519", "wrong"), 1, true)
         or err.message:find(server:fingerprint("ecdsa", "wrong"), 1, true))
     end)
+    it("as the files are now, also when they have just changed", function()
+      for _, delay in ipairs { 0, 0.3 } do
+        server:known_hosts "hashed"
+        host.sleep(delay)
+        for _ = 1, 2 do assert.is_truthy(reads()) end
+        local file = assert(io.open(server.known_hosts_file, "r+"))
+        local first = file:read "l"
+        file:seek "end"
+        for _, kind in ipairs { "ed25519", "ecdsa" } do
+          for i = 1, 3 do
+            local key = assert(io.open(("%s/host%d_%s.pub"):format(server.dir, i, kind)))
+            file:write("@revoked * ", key:read "l", "\n")
+            key:close()
+          end
+        end
+        file:close()
+        has(failure(reads).message, "REVOKED")
+        file = assert(io.open(server.known_hosts_file, "w")) -- as it was, and that key only
+        file:write(first, "\n")
+        file:close()
+        assert.is_truthy(reads())
+      end
+    end)
     it("refuses a revoked, an unknown one and one of another type", function()
       for variant, word in pairs { revoked = "REVOKED", none = "not known", other = "type" } do
         server:known_hosts(variant)
