@@ -120,7 +120,7 @@ end
 -- /etc/hosts of one pod: itself, and the services.
 function Cluster:write_hosts(box)
   local runtime = self.kubelet.runtimes[box.uid]
-  if not runtime or box.mode == "rewrite" then return end
+  if not runtime or not box.holder then return end
   overwrite(box.dir .. "/hosts", ("%s localhost\n%s %s\n"):format(runtime.address, runtime.address, runtime.pod.metadata.name)
     .. host_lines(self, runtime.pod.metadata.namespace))
 end
@@ -182,6 +182,7 @@ function Cluster:clear()
       runtime.wake:signal()
     end
   end
+  require("kube.sandbox").kill_all(self.dir .. "/")
   while left do
     left = next(self.kubelet.runtimes) ~= nil
     if left then cqueues.sleep(0.01) end

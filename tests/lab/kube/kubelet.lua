@@ -103,8 +103,8 @@ local function run_once(self, runtime, container)
   local token = ("lab-%s"):format(objects.suffix(12))
   local command = runtime.sandbox:command(argv, env, container.spec.workingDir)
   -- The shell outside tells the process's number first and its exit status last.
-  local script = ("{ setsid sh -c 'echo \"$0 $$\" >&3; exec 3>&-; exec \"$@\"' %s %s 3>&1; } 2>&1 </dev/null; printf '\\n%s %%d\\n' $?"):format(
-    token, command, token)
+  local script = ("exec 2>/dev/null; setsid sh -c 'echo \"$0 $$\" >&3; exec 3>&-; exec \"$@\"' %s %s 3>&1 2>&1 </dev/null & wait $!; "
+    .. "printf '\\n%s %%d\\n' $?"):format(token, command, token)
   local pipe = assert(io.popen(script, "r"))
   local reader = assert(socket.dup(pipe))
   reader:setmode("b", "b")
@@ -302,7 +302,9 @@ local function other_volume(self, runtime, volume)
 end
 
 local function make_sandbox(self, runtime)
-  local box = sandbox.new(self.cluster, runtime.pod, {})
+  local apart = #(runtime.pod.spec.volumes or {}) > 0
+  for _, spec in ipairs(runtime.pod.spec.containers) do apart = apart or images.postgres_major(spec.image) ~= nil or spec.command ~= nil end
+  local box = sandbox.new(self.cluster, runtime.pod, {}, apart)
   runtime.sandbox = box
   local seen = {}
   for _, container in ipairs(runtime.pod.spec.containers) do

@@ -88,11 +88,12 @@ function sandbox.as_server(cluster)
   return ("setpriv --reuid=%s --regid=%s --clear-groups --"):format(cluster.ordinary.uid, cluster.ordinary.gid)
 end
 
--- mounts: { { path = "/data", dir = "…" } }, longest path first is not required.
-function sandbox.new(cluster, pod, mounts)
+-- mounts: { { path = "/data", dir = "…" } }. apart: whether the pod needs a root of its own where the machine allows one; a pod without
+-- volumes and without a server is cheaper without.
+function sandbox.new(cluster, pod, mounts, apart)
   local uid = pod.metadata.uid
   local self = setmetatable({
-    cluster = cluster, mode = cluster.mode, uid = uid, dir = ("%s/pods/%s"):format(cluster.dir, uid:sub(1, 8)), mounts = mounts,
+    cluster = cluster, mode = apart and cluster.mode or "rewrite", uid = uid, dir = ("%s/pods/%s"):format(cluster.dir, uid:sub(1, 8)), mounts = mounts,
     name = pod.metadata.name, mark = ("%s/%s"):format(cluster.dir, uid),
   }, Sandbox)
   self.root = self.dir .. "/root"
@@ -144,7 +145,6 @@ function Sandbox:open()
     return
   end
   proc.must(("mkdir -p %s && cp -a %s/skeleton %s && : >%s/hosts"):format(self.dir, cluster.dir, root, self.dir))
-  cluster:write_hosts(self)
   local words = { self.cluster.dir .. "/images/enter.sh", self.mode, root, self.name }
   for _, word in ipairs(mount_pairs(self)) do words[#words + 1] = word end
   local command = ("exec env PGSH_POD=%s setsid %s sh %s 2>&1 </dev/null"):format(proc.quote(self.mark), UNSHARE[self.mode], proc.command(words))
@@ -162,6 +162,7 @@ function Sandbox:open()
   reader:close()
   self.pipe = pipe
   if not self.holder then error("the sandbox of " .. self.name .. ": " .. table.concat(said, " "), 0) end
+  cluster:write_hosts(self)
 end
 
 -- Longest mount path first, so that /data/x is not taken for /data.
@@ -176,7 +177,7 @@ end
 function Sandbox:rewrite(text)
   if self.mode ~= "rewrite" then return text end
   local at, out = 1, {}
-  local pairs_of = substitutions(self)
+  local pairs_of, own = substitutions(self), self.cluster.dir
   while at <= #text do
     local hit
     if text:sub(at, at) == "/" and not text:sub(at - 1, at - 1):match "[%w_.%-/]" or at == 1 and text:sub(1, 1) == "/" then
@@ -184,7 +185,10 @@ function Sandbox:rewrite(text)
         if text:sub(at, at + #pair[1] - 1) == pair[1] and not text:sub(at + #pair[1], at + #pair[1]):match "[%w_.%-]" then hit = pair break end
       end
     end
-    if hit then
+    if text:sub(at, at + #own - 1) == own then
+      -- A path of the lab's is none of the pod's.
+      out[#out + 1], at = own, at + #own
+    elseif hit then
       out[#out + 1], at = hit[2], at + #hit[1]
     else
       out[#out + 1], at = text:sub(at, at), at + 1
@@ -214,21 +218,36 @@ function Sandbox:command(argv, env, workdir)
   return proc.command(words)
 end
 
--- A signal to every process of the pod but the one that holds its namespaces, which only a kill reaches with holder = true.
-function Sandbox:signal(name, holder)
-  local except = self.holder and not holder and tostring(self.holder) or ""
-  proc.run(([[for f in $(grep -lFs -- %s /proc/[0-9]*/environ); do p=${f#/proc/}; p=${p%%/environ}
-    [ "$p" = "%s" ] || kill -%s "$p" 2>/dev/null; done; :]]):format(proc.quote("PGSH_POD=" .. self.mark), except, name))
+local function read_environment(pid)
+  local file = io.open("/proc/" .. pid .. "/environ", "rb")
+  if not file then return "" end
+  local text = file:read "a" or ""
+  file:close()
+  return text
+end
+
+-- The processes whose environment has the mark (of a pod, or of the lab with a slash at its end).
+function sandbox.processes(mark)
+  local out, wanted = {}, "PGSH_POD=" .. mark
+  for name in lfs.dir "/proc" do
+    if name:match "^%d+$" and read_environment(name):find(wanted, 1, true) then out[#out + 1] = name end
+  end
+  return out
+end
+
+-- Kills them until there are none; backends of PostgreSQL hide their environment, but end with their parent.
+function sandbox.kill_all(mark)
+  for round = 1, 100 do
+    local pids = sandbox.processes(mark)
+    if #pids == 0 then return end
+    if round % 10 == 1 then proc.run("kill -KILL " .. table.concat(pids, " ")) end
+    cqueues.sleep(0.005)
+  end
 end
 
 -- Whatever runs is killed, the namespaces and the pod's directory go; volumes stay.
 function Sandbox:close()
-  for _ = 1, 20 do
-    self:signal("KILL", true)
-    local status = proc.run(("grep -qFs -- %s /proc/[0-9]*/environ"):format(proc.quote("PGSH_POD=" .. self.mark)))
-    if status ~= 0 then break end
-    cqueues.sleep(0.01)
-  end
+  sandbox.kill_all(self.mark)
   if self.pipe then self.pipe:close() end
   self.pipe, self.holder = nil, nil
   proc.run("rm -rf --one-file-system " .. proc.quote(self.dir))
