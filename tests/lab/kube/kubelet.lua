@@ -120,7 +120,7 @@ local function run_once(self, runtime, container)
     elseif number then
       status = tonumber(number)
     else
-      remember(container, line)
+      remember(container, runtime.sandbox:show(line))
     end
   end
   -- The last newline is of the mark, not of the program.

@@ -4,10 +4,11 @@
 --   user     the same in a user namespace, for an ordinary user
 --   rewrite  no mounts (a container without privileges): the pod's paths (mount paths, /var/run/postgresql, /tmp) are replaced by the
 --            directories behind them in the arguments and the environment of what is run. Paths that a program makes up by itself, and
---            those in its output, stay as they are on the machine
+--            stay as they are on the machine; in its output they are put back
 --
 -- Every process of a pod has PGSH_POD=<lab>/<uid> in its environment, which is how all of them are found.
 local cqueues = require "cqueues"
+local json = require "core.json"
 local lfs = require "lfs"
 local proc = require "core.proc"
 local socket = require "cqueues.socket"
@@ -195,6 +196,30 @@ function Sandbox:rewrite(text)
     end
   end
   return table.concat(out)
+end
+
+-- The other way round, for what comes out: { directory, path of the pod } pairs; empty where paths are real.
+function Sandbox:shown_paths()
+  local out = json.array()
+  if self.mode == "rewrite" then
+    for _, pair in ipairs(substitutions(self)) do out[#out + 1] = json.array { pair[2], pair[1] } end
+    table.sort(out, function(a, b) return #a[1] > #b[1] end)
+  end
+  return out
+end
+
+-- A text of the pod with its own paths put back.
+function Sandbox:show(text)
+  if self.mode ~= "rewrite" or not text:find(self.cluster.dir, 1, true) then return text end
+  for _, pair in ipairs(self:shown_paths()) do
+    local at = 1
+    while true do
+      local first, last = text:find(pair[1], at, true)
+      if not first then break end
+      text, at = text:sub(1, first - 1) .. pair[2] .. text:sub(last + 1), first + #pair[2]
+    end
+  end
+  return text
 end
 
 -- A shell command that runs argv inside, with this environment and no other. The caller redirects.

@@ -40,7 +40,7 @@ function streams.exec(cluster, request)
   for _, word in ipairs(request.words) do words[#words + 1] = word end
   return {
     shell = runtime.sandbox:command(words, container.env, spec.workingDir), dir = cluster.dir .. "/exec", container = spec.name, containers = names,
-    mark = runtime.sandbox.mark,
+    mark = runtime.sandbox.mark, shown_paths = runtime.sandbox:shown_paths(),
   }
 end
 

@@ -202,6 +202,19 @@ function world.fill(cluster, which, options)
   world.wait_ready(cluster)
 end
 
+-- Whether every service that uses a database has found it: they are ready as soon as they run.
+local function services_connect(cluster)
+  for _, runtime in pairs(cluster.kubelet.runtimes) do
+    for _, container in ipairs(runtime.containers) do
+      local last = container.log[#container.log]
+      if container.env and container.env.DATABASE_URL and not runtime.stopping and not (last and last.text:find("connecting to", 1, true)) then
+        return false
+      end
+    end
+  end
+  return true
+end
+
 function world.wait_ready(cluster)
   wait_until("every deployment is ready", function()
     for _, deployment in ipairs(cluster.store:list "Deployment") do
@@ -209,7 +222,7 @@ function world.wait_ready(cluster)
         return false
       end
     end
-    return true
+    return services_connect(cluster)
   end)
 end
 

@@ -48,16 +48,47 @@ function Relay:allowed(which, data)
   return data:sub(1, math.max(0, left)), true
 end
 
+-- A filter that puts the pod's own paths back into a stream: what may be the beginning of one waits for the next piece.
+local function unmapper(list)
+  if #list == 0 then return function(data) return data or "" end end
+  local held = ""
+  return function(data)
+    local text = held .. (data or "")
+    held = ""
+    for _, pair in ipairs(list) do
+      local at = 1
+      while true do
+        local first, last = text:find(pair[1], at, true)
+        if not first then break end
+        text, at = text:sub(1, first - 1) .. pair[2] .. text:sub(last + 1), first + #pair[2]
+      end
+    end
+    if not data then return text end
+    local longest = 0
+    for _, pair in ipairs(list) do
+      for k = math.min(#pair[1] - 1, #text), longest + 1, -1 do
+        if text:sub(-k) == pair[1]:sub(1, k) then longest = k break end
+      end
+    end
+    held = text:sub(#text - longest + 1)
+    return text:sub(1, #text - longest)
+  end
+end
+
 function Relay:carry(name, file)
-  local con = self[name]
+  local con, unmap = self[name], unmapper(self.shown_paths)
   while not self.over do
     local data = con:read(-CHUNK)
     if not data or data == "" then break end
     local ends
-    data, ends = self:allowed(name == "out" and "out" or "none", data)
+    data, ends = self:allowed(name == "out" and "out" or "none", unmap(data))
     file:write(data)
     file:flush()
     if ends then return self:cut() end
+  end
+  if not self.is_cut then
+    file:write(unmap(nil))
+    file:flush()
   end
   self[name .. "_ended"] = true
 end
@@ -92,7 +123,7 @@ end
 function relay.run(plan, with_input, fault)
   local dir = ("%s/%d-%x"):format(plan.dir, math.floor(cqueues.monotime() * 1e6), math.random(0, 0xffffff))
   proc.must(("mkdir %s && cd %s && mkfifo out err in"):format(proc.quote(dir), proc.quote(dir)))
-  local self = setmetatable({ dir = dir, fault = fault or {}, passed = 0 }, Relay)
+  local self = setmetatable({ dir = dir, fault = fault or {}, passed = 0, shown_paths = plan.shown_paths }, Relay)
   -- In the background, or the shell would report a signal among the command's own errors.
   local script = ("exec 2>/dev/null; cd %s; echo $$ >session; %s %s >out 2>err 3>start & wait $!; printf '%%d\\n' $?"):format(proc.quote(dir), plan.shell,
     with_input and "<in" or "</dev/null")
