@@ -80,6 +80,11 @@ function sandbox.prepare(cluster, here)
   cluster.mode, cluster.mode_reason = sandbox.detect(dir)
   cluster.ordinary = ordinary()
   proc.must("sh -c " .. proc.quote(SKELETON:format(proc.quote(dir), table.concat(ETC, " "), proc.quote(here))), "preparing the pods' files")
+  if cluster.mode == "user" then
+    -- The server's number inside, as in the official image.
+    proc.must(("cd %s/etc && { grep -v -e '^postgres:' -e '^[^:]*:[^:]*:999:' /etc/passwd; echo postgres:x:999:999::/var/lib/postgresql:/bin/sh; } "
+      .. ">passwd.new && mv passwd.new passwd"):format(dir))
+  end
   if cluster.ordinary then proc.must(("chown %s %s/images/cache"):format(cluster.ordinary.uid, dir)) end
 end
 
