@@ -115,6 +115,8 @@ function Kubectl:trouble(name) end
 ---@field record? string             # a path in the pod without suffix ("/data/.restore"): the command runs there by itself, detached, and leaves
 ---its outputs and its exit status in files of that name. When the line is lost, or pgsh dies, it goes on, and its record is waited for. For
 ---what takes long. Removed by k:forget. Not with `input`
+---@field progress? fun(): string?   # with record: how far it is, shown while it is waited for; default: the last line of its standard error
+---@field every? number|string       # with record: how often it is looked at
 
 ---Run a command that only reads. When the line was lost it is made again.
 ---@param pod string

@@ -152,7 +152,7 @@ end
 -- ---- reading and running ----
 
 local READ_OPTIONS = { container = true, input = true, env = true, ok = true, timeout = true, limit = true, what = true }
-local RUN_OPTIONS = { resolve = true, record = true }
+local RUN_OPTIONS = { resolve = true, record = true, progress = true, every = true }
 for key in pairs(READ_OPTIONS) do RUN_OPTIONS[key] = true end
 
 local function read(self, pod, argv, options, body)
@@ -243,7 +243,7 @@ end
 local function await_end(self, pod, options, attempt, shown)
   return wait.upto(options.timeout or "24h", "the end of " .. shown, function()
     local found = state_of(self, pod, options)
-    if found.state == "running" then return false, last_line(found.err) or "it runs" end
+    if found.state == "running" then return false, options.progress and options.progress() or last_line(found.err) or "it runs" end
     if found.attempt == attempt and found.state == "none" then return false, "there is no record yet" end
     return found
   end, { every = options.every })

@@ -54,6 +54,15 @@ local function check_path(what, path)
   end
 end
 
+-- The names of kubectl's temporary directories, and their times, are of no use to anybody; the annotation with the whole of the former
+-- manifest hides what matters.
+local function readable(diff)
+  diff = diff:gsub("diff %-u %-N [^\n]*\n", ""):gsub('\n([ +-]%s*){"apiVersion":[^\n]*', "\n%1…")
+  return (diff:gsub("([-+][-+][-+] )/[^\n]-/(%u+)%-%d+/([^\t\n]+)[^\n]*", function(sign, side, file)
+    return ("%s%s/%s"):format(sign, side:lower(), file)
+  end))
+end
+
 -- diff ends with 1 when there are differences, above when it failed; apply can then still say what is wrong.
 function objects.diff(self, path)
   check_path("k:diff", path)
@@ -62,11 +71,10 @@ function objects.diff(self, path)
   if result.exit == 1 and result.out == "" and result.err ~= "" then
     error(client.failure(self, "diff", host.error("process", { message = "kubectl exited with 1", exit = 1, detail = result.err })), 0)
   end
-  -- The names of kubectl's temporary directories, and their times, are of no use to anybody.
-  return (result.out:gsub("diff %-u %-N [^\n]*\n", ""):gsub("([-+][-+][-+] )/[^\n]-/(%u+)%-%d+/([^\t\n]+)[^\n]*", function(sign, side, file)
-    return ("%s%s/%s"):format(sign, side:lower(), file)
-  end))
+  return readable(result.out)
 end
+
+local DETAIL_BYTES = 16384
 
 local function applied(text)
   local out = {}
@@ -82,12 +90,17 @@ function objects.apply(self, path, options)
   options = client.check_options("k:apply", options, { server_side = true, timeout = true })
   local ok, detail = pcall(objects.diff, self, path)
   if not ok and (type(detail) ~= "table" or detail.kind ~= "kubectl" or detail.code == "kubectl_connect") then error(detail, 0) end
+  if ok and detail == "" then -- in a plan the files are as they were before the steps that edit them
+    detail = host.mode() ~= "plan" and "the cluster is as the manifest says" or nil
+  elseif #tostring(detail) > DETAIL_BYTES then
+    detail = detail:sub(1, DETAIL_BYTES):gsub("[^\n]*$", "") .. "…"
+  end
   local words = { "apply", "-f", path }
   if options.server_side then words[#words + 1] = "--server-side" end
   -- Applied again it makes the same of the cluster: not done is what still differs.
   local result = client.change(self, words, {
     what = "kubectl apply -f " .. path, timeout = options.timeout,
-    detail = ok and (detail ~= "" and detail or "the cluster is as the manifest says") or tostring(detail),
+    detail = detail and tostring(detail),
     resolve = resolve(self, function() return objects.diff(self, path) == "" end) })
   if unknown.is(result) then return result end
   return { objects = applied(result.out) }
