@@ -184,7 +184,7 @@ local function new(_, options)
   local env = { LC_ALL = "C" }
   for name, value in pairs(own.env or {}) do env[name] = value end
   return setmetatable({
-    options = own, context = context, namespace = namespace,
+    options = own, context = context, namespace = namespace, workloads = {}, seen = {},
     tool = sh.tool { kind = "kubectl", name = context .. "/" .. namespace, shown = "kubectl", argv = argv, env = env,
       detail = own.kubeconfig },
   }, Kubectl)

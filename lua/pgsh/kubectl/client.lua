@@ -158,6 +158,7 @@ end
 ---Change. resolve: as sh.run's.
 ---@return pgsh.ShResult
 function client.change(self, words, options)
+  self.seen = {}
   return client.guard(self, tostring(words[1]), function()
     return self.tool:run(client.words(self, words, options), {
       what = options.what or shown(words), detail = options.detail, resolve = options.resolve, refused = client.REFUSED,

@@ -16,6 +16,7 @@ local wait = require "pgsh.wait"
 local exec = {}
 
 local SHOW_BYTES = 300
+local SEEN_MS = 2000
 local DONE = { exit = 0, out = "", err = "" }
 
 -- Nobody has to guess it: it only has to be no part of any output by chance.
@@ -137,8 +138,14 @@ local function pod_of(self, pod, strict)
   if not pod:find "/" then return pod end
   local kind, name = pod:match "^(%a[%w.-]*)/(.+)$"
   if kind == "pod" or kind == "pods" or kind == "po" then return name end
+  -- A read may go where the one before it went a moment ago, if nothing was changed since.
+  local seen = strict and self.seen[pod]
+  if seen and host.mono() - seen.at < SEEN_MS then return seen.name end
   local ok, found, why, several = pcall(self.pod, self, pod)
-  if ok and found then return found.metadata.name end
+  if ok and found then
+    self.seen[pod] = { name = found.metadata.name, at = host.mono() }
+    return found.metadata.name
+  end
   if not strict and (host.mode() == "plan" or ok and not several) then return pod end
   if not ok then error(found, 0) end
   error(host.error("kubectl", { message = ("no pod of %s to run a command in: %s"):format(pod, why), target = tostring(self) }), 0)
@@ -159,7 +166,10 @@ local function read(self, pod, argv, options, body)
   return client.again(client.guard, self, "exec", function()
     local words, how = wrapped(pod_of(self, pod, true), argv, options, body)
     how.what = exec.shown("exec", pod, argv, options)
-    return self.tool:read(words, how)
+    local ok, result = pcall(self.tool.read, self.tool, words, how)
+    if ok then return result end
+    self.seen = {}
+    error(result, 0)
   end)
 end
 
@@ -174,6 +184,7 @@ local function run(self, pod, argv, options, body, resolve)
     local words, how = wrapped(name, argv, options, body)
     add_limit(words, name)
     how.what, how.resolve, how.refused = exec.shown("exec", pod, argv, options), resolve, client.NOT_STARTED
+    self.seen = {}
     return self.tool:run(words, how)
   end)
 end

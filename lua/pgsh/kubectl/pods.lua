@@ -37,7 +37,7 @@ local function owns(object, pod)
 end
 
 local function of_object(self, object)
-  local selector, out = pods.selector(object), {}
+  local selector, out = object.selects or pods.selector(object), {}
   if selector == "" then return out end
   for _, pod in ipairs(self:list("pods", { selector = selector })) do
     if owns(object, pod) then out[#out + 1] = pod end
@@ -51,9 +51,16 @@ function pods.pods(self, name)
     local pod = self:get(name:find "/" and name or "pod/" .. name)
     return pod and { pod } or {}
   end
+  -- What a workload selects does not change while it lives.
+  local known = self.workloads[name]
+  local found = known and of_object(self, known) or {}
+  if #found > 0 then return found end
   local object = self:get(name)
-  if unknown.is(object) then return {} end
-  return object and of_object(self, object) or {}
+  if unknown.is(object) or not object then return {} end
+  self.workloads[name] = { kind = object.kind, metadata = { name = object.metadata.name, uid = object.metadata.uid },
+    selects = pods.selector(object) }
+  if known and known.metadata.uid == object.metadata.uid then return found end
+  return of_object(self, object)
 end
 
 local function condition(object, kind)

@@ -24,12 +24,16 @@ local function literal(value)
   return quote.literal(value)
 end
 
--- A psql.options{…} behind the parameters is recognised as psql itself does: it is the last, and a userdata or table that says so.
+-- A psql.options{…} behind the parameters.
+local OPTIONS = getmetatable(require("pgsh.psql").options {})
+
 local function split(...)
-  local all = table.pack(...)
+  local all, options = table.pack(...), {}
   local last = all[all.n]
-  if all.n > 0 and type(last) == "userdata" and last ~= json.null then all.n = all.n - 1 end
-  return all
+  if all.n > 0 and type(last) == "table" and getmetatable(last) == OPTIONS then
+    options, all.n = last, all.n - 1
+  end
+  return all, options
 end
 
 -- PREPARE gives the parameters the types that their places have.
@@ -83,7 +87,9 @@ end
 
 function Db:rows(sql, ...)
   if unknown.is(sql) then return unknown.new "rows" end
-  local result = call(self, exec.read, statement(sql, split(...), true), shown(self, sql))
+  local parameters, options = split(...)
+  local what = options.what and ("psql in %s: %s"):format(self.name, options.what) or shown(self, sql)
+  local result = call(self, exec.read, statement(sql, parameters, true), what, { timeout = options.timeout })
   if unknown.is(result) then return result end
   local rows = json.decode(result.out)
   for _, row in ipairs(rows) do
