@@ -1,0 +1,54 @@
+-- kubernetes-dump-restore from end to end, and what it refuses.
+local run = require "tests.spec.support.run"
+local support = require "tests.spec.support.dump_restore"
+
+describe("kubernetes-dump-restore", function()
+  local upgrade
+
+  setup(function() upgrade = support.new() end)
+  teardown(function() upgrade:stop() end)
+  before_each(function() upgrade:reset() end)
+
+  it("upgrades, and is stopped by no line that is lost", function()
+    local plan = upgrade.box:pgsh({ "plan", table.unpack(upgrade:words()) }, { limit = 100 })
+    assert.equal(0, plan.exit, plan.stdout .. plan.stderr)
+    for _, text in ipairs { "kubectl lab/selfhosted", "kubectl scale deployment/miniflux --replicas=0", "#pgsh> startupProbe:", "rm -r /data/",
+      "pg_restore /data/dump" } do
+      assert.match(text, plan.stdout, 1, true)
+    end
+    assert.is_nil((plan.stdout .. plan.stderr):find "POSTGRES_PASSWORD.-feeds")
+    upgrade:faults({ verb = "patch", action = "lost" }, { verb = "exec", contains = "pg_dump", action = "cut" },
+      { verb = "exec", contains = "pg_restore -f", action = "after", skip = 1 }, { verb = "exec", contains = "reindex", action = "before" },
+      { verb = "exec", contains = "PG_VERSION", action = "cut", skip = 1 })
+    upgrade:is_whole(upgrade:go())
+    local again = upgrade:again "undo"
+    assert.not_equal(0, again.exit)
+    assert.match("there is no way back", again.stderr, 1, true)
+    upgrade:is_whole { exit = 0 }
+  end)
+
+  it("refuses what is not as it is assumed, all of it at once, and changes nothing", function()
+    local major = upgrade.new
+    upgrade:pod(("mkdir /data/%d; echo %d >/data/%d/PG_VERSION; echo old >/data/dump"):format(major, upgrade.old, major))
+    upgrade:sql "create role other login"
+    upgrade:sql "create database another"
+    upgrade:kubectl "patch deployment/miniflux-db -p '{\"spec\":{\"strategy\":{\"type\":\"RollingUpdate\"}}}'"
+    local result = upgrade:go({ "--image", ("postgres:%d"):format(upgrade.old), "--clients", "miniflux,nosuch", "--major", "13" })
+    assert.equal(3, result.exit, result.stderr)
+    for _, text in ipairs { "there is no deployment/nosuch", "is not newer than version", "has to be Recreate", "/data/dump is there",
+      "the role other", "the database another", "the cluster is not as" } do
+      assert.match(text, result.stderr, 1, true)
+    end
+    result = upgrade:go { "--drift-anyway", "--others-anyway" }
+    assert.equal(3, result.exit, result.stderr)
+    assert.match(("/data/%d is there"):format(major), result.stderr, 1, true)
+    for _, words in ipairs { { "--data", "/" }, { "--data", "" }, { "--data", "data" }, { "--data", "/data/" }, { "--workload", "-x" },
+      { "--image", "a b" }, { "--major", "0" } } do
+      assert.equal(2, upgrade:go(words).exit, table.concat(words, " "))
+    end
+    assert.equal(3, upgrade:go({ "--data", "/elsewhere", "--others-anyway" }).exit)
+    assert.equal(tostring(upgrade.old), upgrade:sql("show server_version"):match "^%d+")
+    assert.equal(upgrade.before, run.read_file(upgrade.manifest))
+    assert.equal(1, upgrade:replicas "miniflux")
+  end)
+end)
