@@ -34,12 +34,12 @@ local drift_anyway = param.boolean {
 }
 local allowed = param.list {
   "allow", "errors of the restore that do not matter: SQLSTATE or SQLSTATE=TEXT in the message",
-  default = { "42P06=schema \"public\"", "42710=extension \"plpgsql\"", "42501=extension plpgsql" },
+  changeable = true, default = { "42P06=schema \"public\"", "42710=extension \"plpgsql\"", "42501=extension plpgsql" },
 }
-local dump_limit = param.duration { "dump-timeout", "longest dump", default = "6h" }
-local restore_limit = param.duration { "restore-timeout", "longest restore, and longest reindex", default = "12h" }
-local start_limit = param.duration { "start-timeout", "longest wait for a server or a workload", default = "10m" }
-local stop_limit = param.duration { "stop-timeout", "longest wait for pods to go", default = "5m" }
+local dump_limit = param.duration { "dump-timeout", "longest dump", default = "6h", changeable = true }
+local restore_limit = param.duration { "restore-timeout", "longest restore, and longest reindex", default = "12h", changeable = true }
+local start_limit = param.duration { "start-timeout", "longest wait for a server or a workload", default = "10m", changeable = true }
+local stop_limit = param.duration { "stop-timeout", "longest wait for pods to go", default = "5m", changeable = true }
 local budget = param.duration { "budget", "how long the clients may be stopped", default = "1h" }
 local settle = param.duration { "settle", "how long to look for a change whose answer was lost", default = "10s" }
 
@@ -47,8 +47,9 @@ local workload = workload_name:find "/" and workload_name or "deployment/" .. wo
 for i, name in ipairs(clients) do clients[i] = name:find "/" and name or "deployment/" .. name end
 
 local k = kubectl { context = context, namespace = namespace, settle = settle }
-local stopped = clock { "clients stopped", budget = budget }
+local stopped = clock { "without service", budget = budget }
 local DUMP = data .. "/dump"
+local RECORDS = { "dump", "restore", "reindex" }
 local function record(name) return ("%s/.pgsh-%s"):format(data, name) end
 
 -- What is there ------------------------------------------------------------------------------------------------------------------
@@ -377,9 +378,8 @@ end
 local dump = step "Dump the database inside the pod" {
   id = "dump",
   run = function()
-    local made = k:exec(workload, joined({ "sh", "-c", DUMPING, "dump", DUMP, DUMP .. ".part", "pg_dump", "-w", "-U", user, "-d", database, "-c",
-      "--if-exists",
-      "-F", "c" }), with {
+    local made = k:exec(workload, { "sh", "-c", DUMPING, "dump", DUMP, DUMP .. ".part", "pg_dump", "-w", "-U", user, "-d", database, "-c",
+      "--if-exists", "-F", "c" }, with {
       record = record "dump", timeout = dump_limit, what = ("pg_dump -U %s -d %s -c --if-exists -F c > %s"):format(user, database, DUMP),
       progress = function()
         local size = k:read(workload, { "sh", "-c", 'wc -c <"$1" 2>/dev/null || echo 0', "look", DUMP .. ".part" }, with {}).out:match "%d+"
@@ -394,7 +394,7 @@ local dump = step "Dump the database inside the pod" {
   end },
   note = function(_, result) return ("%s bytes, SHA-512 %s…"):format(result.bytes, result.sha512:sub(1, 16)) end,
   undo = { "remove the dump", function()
-    k:forget(workload, record "dump", in_pod)
+    for _, name in ipairs(RECORDS) do k:forget(workload, record(name), in_pod) end
     k:exec(workload, { "rm", "-f", "--", DUMP, DUMP .. ".part" }, with { resolve = function() return false end })
   end },
 }
@@ -420,7 +420,7 @@ if [ -e "$d" ]; then
   }
   [ ! "$d" -ef "$now" ] || { echo "$d is where the server has its data" >&2; exit 1; }
   [ ! -e "$d/postmaster.pid" ] || { echo "$d/postmaster.pid says that a server uses it" >&2; exit 1; }
-  mv -- "$d" "$d.removed" || exit 1
+  mv -- "$d" "$d.removed" || [ ! -e "$d" ] || exit 1
 fi
 rm -rf -- "$d.removed"]]
 
@@ -566,10 +566,12 @@ step "Refresh the collation version, and build all indexes anew" {
 
 step "Compare with what there was" {
   id = "compare",
-  run = function()
-    local difference = postgres.compare(stock.result, take_stock())
-    if not difference.same then fail("the new database is not what the old one was:\n%s", difference.text) end
-  end,
+  run = take_stock,
+  verify = { "the new database is what the old one was", function(_, now)
+    local difference = postgres.compare(stock.result, now)
+    return difference.same, difference.text
+  end },
+  verify_within = "1s",
   undo = { "nothing: it only read", function() end },
 }
 
@@ -616,7 +618,7 @@ step "Remove the dump and the old data" {
     return directory(server.major), "there is no way back behind this. Does everything work, backups of the new version included?"
   end,
   run = function()
-    for _, name in ipairs { "dump", "restore", "reindex" } do k:forget(workload, record(name), in_pod) end
+    for _, name in ipairs(RECORDS) do k:forget(workload, record(name), in_pod) end
     k:exec(workload, { "rm", "-f", "--", DUMP }, with { resolve = function() return false end })
     remove_directory(server.major)
   end,

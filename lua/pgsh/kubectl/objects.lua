@@ -66,11 +66,12 @@ end
 -- diff ends with 1 when there are differences, above when it failed; apply can then still say what is wrong.
 function objects.diff(self, path)
   check_path("k:diff", path)
-  local result = client.read(self, { "diff", "-f", path }, { ok = { 0, 1 }, what = "kubectl diff -f " .. path })
-  if unknown.is(result) then return result end
-  if result.exit == 1 and result.out == "" and result.err ~= "" then
+  local result = client.again(function()
+    local result = client.read(self, { "diff", "-f", path }, { ok = { 0, 1 }, what = "kubectl diff -f " .. path })
+    if unknown.is(result) or result.exit == 0 or result.out ~= "" or result.err == "" then return result end
     error(client.failure(self, "diff", host.error("process", { message = "kubectl exited with 1", exit = 1, detail = result.err })), 0)
-  end
+  end)
+  if unknown.is(result) then return result end
   return readable(result.out)
 end
 

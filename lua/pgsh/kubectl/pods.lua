@@ -159,7 +159,7 @@ local function of_pod(self, out, pod)
   for _, key in ipairs { "initContainerStatuses", "containerStatuses" } do
     for _, status in ipairs(pod.status and pod.status[key] or {}) do of_container(self, found, pod, status) end
   end
-  if not pods.is_ready(pod) then events_of(self, found, pod) end
+  if not pods.is_ready(pod) and not pod.metadata.deletionTimestamp then events_of(self, found, pod) end
   local words = {}
   for i = 1, math.min(PER_OBJECT, #found) do words[i] = found[i] end
   if #words > 0 then

@@ -7,70 +7,33 @@
 --   upgrade:is_whole(result)                                           exit 0, the new version, everything there, the old gone
 --   upgrade:is_back(result)                                            as before the first change
 local assert = require "luassert"
-local http = require "socket.http"
-local json = require "cjson"
-local ltn12 = require "ltn12"
+local kube = require "tests.spec.support.kube"
 local run = require "tests.spec.support.run"
-local socket = require "socket"
 
 local support = {}
 local Upgrade = {}
 Upgrade.__index = Upgrade
 
 local FILE = "procedures/kubernetes-dump-restore.lua"
-local LIMIT_S, START_LIMIT_S = 200, 90
-
--- The lab: a process that ends when its standard input does.
-local function start_lab()
-  local place = os.tmpname()
-  local lab = { place = place }
-  lab.input = assert(io.popen(("exec lua5.4 tests/lab/kube/lab.lua --world restore >%s.out 2>%s.err"):format(place, place), "w"))
-  local deadline = socket.gettime() + START_LIMIT_S
-  repeat
-    socket.sleep(0.05)
-    local line = run.read_file(place .. ".out"):match "^([^\n]*)\n"
-    if line then
-      for name, value in pairs(json.decode(line)) do lab[name] = value end
-      return lab
-    end
-  until socket.gettime() > deadline
-  error("the lab did not start: " .. run.read_file(place .. ".err"))
-end
+local LIMIT_S = 200
 
 function support.new()
-  local self = setmetatable({ lab = start_lab() }, Upgrade)
+  local self = setmetatable({ lab = kube.start { world = "restore" } }, Upgrade)
   self.box = run.box(self.lab.env)
-  self.old, self.new = self.lab.majors.old.major, self.lab.majors.new.major
+  self.old, self.new = math.tointeger(self.lab.majors.old.major), math.tointeger(self.lab.majors.new.major)
   self.manifest = self.lab.work .. "/selfhosted/database.yaml"
   return self
 end
 
 function Upgrade:stop()
   self.box:remove()
-  self.lab.input:close()
-  for _, suffix in ipairs { "", ".out", ".err" } do os.remove(self.lab.place .. suffix) end
+  self.lab:stop()
 end
 
-function Upgrade:call(method, path, body)
-  local text, parts = body and json.encode(body), {}
-  local ok, status = http.request {
-    url = self.lab.control .. "/_lab" .. path, method = method, sink = ltn12.sink.table(parts),
-    source = text and ltn12.source.string(text) or nil,
-    headers = { ["Content-Type"] = text and "application/json" or nil, ["Content-Length"] = text and #text or 0 },
-  }
-  local reply = table.concat(parts)
-  if not ok or status ~= 200 then error(("lab: %s %s: %s %s"):format(method, path, tostring(status), reply)) end
-  return json.decode(reply)
-end
-
-function Upgrade:faults(...) return self:call("POST", "/faults", { ... }) end
+function Upgrade:faults(...) self.lab:faults { ... } end
 
 function Upgrade:kubectl(words)
-  local place = os.tmpname()
-  os.execute(("KUBECONFIG=%s PATH=%s kubectl -n selfhosted %s >%s 2>&1"):format(run.quote(self.lab.env.KUBECONFIG),
-    run.quote(self.lab.env.PATH), words, place))
-  local text = run.read_file(place)
-  os.remove(place)
+  local _, text = self.lab:kubectl("-n selfhosted " .. words)
   return text
 end
 
@@ -79,12 +42,12 @@ function Upgrade:pod(script)
 end
 
 function Upgrade:sql(text)
-  return (self:pod(("psql -XAtqU miniflux -c %s"):format(run.quote(text))):gsub("%s+$", ""))
+  return (self.lab:sql("miniflux-db", text, { namespace = "selfhosted", dbname = "miniflux" }):gsub("%s+$", ""))
 end
 
 function Upgrade:reset()
-  self:call("DELETE", "/faults")
-  self:call("POST", "/reset", { world = "restore" })
+  self.lab:faults(false)
+  self.lab:reset { world = "restore" }
   os.execute(("rm -rf %s/state/pgsh"):format(self.box.dir))
   self.before = run.read_file(self.manifest)
   -- Beside what the procedure checks by itself: something that nobody counts.
@@ -98,12 +61,21 @@ local function joined(...)
 end
 
 function Upgrade:answers()
-  return { "-y", "--confirm", "backup", "--confirm", "check", "--confirm", ("/data/%d"):format(self.old), "--no-input", "--on-failure", "stop" }
+  return {
+    "-y", "--confirm", "backup", "--confirm", "check", "--confirm", ("/data/%d"):format(self.old), "--no-input", "--on-failure", "stop" }
 end
 
+-- What is given takes the place of what is usual.
 function Upgrade:words(more)
-  return joined({ FILE, "--context", "lab", "--namespace", "selfhosted", "--workload", "miniflux-db", "--manifest", self.manifest, "--image",
-    ("postgres:%d"):format(self.new), "--clients", "miniflux", "--settle", "1s" }, self:answers(), more or {})
+  local usual = {
+    "--context", "lab", "--namespace", "selfhosted", "--workload", "miniflux-db", "--manifest", self.manifest, "--image",
+    ("postgres:%d"):format(self.new), "--clients", "miniflux", "--settle", "1s" }
+  local given, words = {}, { FILE }
+  for _, word in ipairs(more or {}) do given[word] = true end
+  for i = 1, #usual, 2 do
+    if not given[usual[i]] then table.move(usual, i, i + 1, #words + 1, words) end
+  end
+  return joined(words, self:answers(), more or {})
 end
 
 function Upgrade:go(more, options)
@@ -112,21 +84,18 @@ function Upgrade:go(more, options)
   return self.box:pgsh(self:words(more), options)
 end
 
+function Upgrade:plan(more) return self.box:pgsh(joined({ "plan" }, self:words(more)), { limit = LIMIT_S }) end
+
 function Upgrade:again(command, more, options)
   options = options or {}
   options.limit = options.limit or LIMIT_S
   return self.box:pgsh(joined({ command, "last" }, self:answers(), more or {}), options)
 end
 
-function Upgrade:replicas(name) return self:call("GET", "/state").deployments["selfhosted/" .. name].replicas end
+function Upgrade:replicas(name) return self.lab:state().deployments["selfhosted/" .. name].replicas end
 
-function Upgrade:ready(where)
-  for _ = 1, 200 do
-    local one = self:call("GET", "/state").deployments["selfhosted/miniflux-db"]
-    if one.ready == 1 then return end
-    socket.sleep(0.05)
-  end
-  error(where .. ": the database is not ready")
+function Upgrade:ready()
+  self.lab:wait_until(function() return self.lab:state().deployments["selfhosted/miniflux-db"].ready == 1 end, 20)
 end
 
 -- What is below /data, dotfiles and leftovers too.
@@ -152,7 +121,7 @@ end
 function Upgrade:is_whole(result, where)
   where = where or "the run"
   assert.equal(0, result.exit, where .. "\n" .. result.stderr)
-  self:ready(where)
+  self:ready()
   assert.equal(tostring(self.new), self:sql("show server_version"):match "^%d+", where)
   assert.equal(tostring(self.new), self:data(), where)
   assert.equal(self:upgraded_manifest(), run.read_file(self.manifest), where)
@@ -164,7 +133,7 @@ end
 function Upgrade:is_back(result, where)
   where = where or "the way back"
   assert.equal(0, result.exit, where .. "\n" .. result.stderr)
-  self:ready(where)
+  self:ready()
   assert.equal(tostring(self.old), self:sql("show server_version"):match "^%d+", where)
   assert.equal(tostring(self.old), self:data(), where)
   assert.equal(self.before, run.read_file(self.manifest), where)
