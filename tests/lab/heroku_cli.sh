@@ -116,6 +116,18 @@ post() {
   curl -sS -X POST "$control/_lab/$1" -d "$2" >/dev/null
 }
 
+# release OPTIONS SUFFIX: set the options as soon as a path that ends so has been asked for. What is held ends while the CLI waits for it,
+# however long it took to start.
+release() {
+  curl -sS -X DELETE "$control/_lab/log" >/dev/null
+  { until curl -sS "$control/_lab/log" | jq -e --arg suffix "$2" 'any(.[]; .path | endswith($suffix))' >/dev/null; do
+      kill -0 "$lab" 2>/dev/null || break
+      sleep 0.2
+    done
+    post options "$1"; } 9>&- &
+  releasing=$!
+}
+
 check_scale() {
   post reset ''
   heroku "$major" ps:scale -a $app
@@ -170,10 +182,11 @@ check_releases() {
 
 check_wait() {
   post reset ''
-  # The CLI takes a second to start, five on a busy machine, and looks every ten: it must find them starting still.
-  post options '{"dyno_restart_ms":12000}'
+  post options '{"dynos_held":true}'
   heroku "$major" config:set A=1 -a $app
+  release '{"dynos_held":false}' /dynos
   heroku "$major" ps:wait -a $app
+  wait $releasing
   says "v41... 3 / 3, done" "ps:wait sees the dynos come up"
   state '[.dynos[].version] == [41,41,41]' "every dyno runs the release"
   heroku "$major" ps -a $app
@@ -202,7 +215,7 @@ check_databases() {
 
 check_maintenance_10() {
   post reset ''
-  post options '{"maintenance_ms":9000}'
+  post options '{"maintenance_held":true}'
   heroku 10 pg:maintenance -a $app
   says "Maintenance required by" "pg:maintenance"
   heroku 10 pg:maintenance:run DATABASE -a $app
@@ -211,7 +224,9 @@ check_maintenance_10() {
   state '.maintenance["postgresql-concave-10231"].starts == 0' "nothing was started"
   heroku 10 pg:maintenance:run DATABASE -a $app --force
   says "Maintenance has been started" "pg:maintenance:run --force"
+  release '{"maintenance_held":false}' /wait_status
   heroku 10 pg:wait DATABASE -a $app
+  wait $releasing
   says "maintenance in progress" "pg:wait sees the maintenance"
   state '.maintenance["postgresql-concave-10231"] | .starts == 1 and .status == "completed"' "it ran once"
   heroku 10 pg:maintenance:run DATABASE -a $app --force
@@ -229,7 +244,7 @@ check_maintenance_10() {
 
 check_maintenance_11() {
   post reset ''
-  post options '{"maintenance_ms":9000}'
+  post options '{"maintenance_held":true}'
   heroku 11 data:maintenances -a $app
   says "postgresql-concave-10231" "data:maintenances lists"
   heroku 11 data:maintenances:info postgresql-concave-10231 -a $app --json
@@ -242,7 +257,11 @@ check_maintenance_11() {
   heroku 11 data:maintenances:run DATABASE -a $app --force
   says "maintenance triggered" "data:maintenances:run --force"
   state '.servers.primary == "down"' "the primary is really down"
+  local id
+  id=$(curl -sS "$control/_lab/state" | jq -r '.maintenance["postgresql-concave-10231"].id')
+  release '{"maintenance_held":false}' "/data/maintenances/v1/$id"
   heroku 11 data:maintenances:wait postgresql-concave-10231 -a $app
+  wait $releasing
   says "maintenance completed" "data:maintenances:wait"
   state '.maintenance["postgresql-concave-10231"] | .starts == 1 and .status == "completed"' "it ran once"
   heroku 11 data:maintenances:history postgresql-concave-10231 -a $app --json
@@ -314,13 +333,10 @@ check_upgrade() {
   heroku "$major" pg:promote LOGS_READONLY_DATABASE -a $logs_app
   [ "$status" = 2 ] && [[ "$out" == *"cannot be promoted while in state: upgrading"* ]]
   verdict $? "pg:promote of what is upgraded is refused"
-  # It is released while the CLI waits, as soon as that has asked.
-  curl -sS -X DELETE "$control/_lab/log" >/dev/null
-  { until curl -sS "$control/_lab/log" | jq -e 'any(.[]; .path | endswith("/upgrade/wait_status"))' >/dev/null; do sleep 0.2; done
-    post options '{"behind_commits":0}'; } 9>&- &
+  release '{"behind_commits":0}' /upgrade/wait_status
   heroku "$major" pg:upgrade:wait LOGS_READONLY_DATABASE -a $logs_app
   says "(1/3) Waiting for the replica to catch up" "pg:upgrade:wait shows the steps"
-  wait $!
+  wait $releasing
   state ".databases[\"$new\"] | .upgrade == \"completed\" and .version == \"15.15\" and .leader == null" "it is upgraded and follows nobody"
   heroku "$major" pg:wait LOGS_READONLY_DATABASE -a $logs_app
   [ "$status" = 0 ]
@@ -406,8 +422,8 @@ control=$(jq -r .control "$work/lab.json")
 heroku_host=$(jq -r .env.HEROKU_HOST "$work/lab.json")
 heroku_key=$(jq -r .env.HEROKU_API_KEY "$work/lab.json")
 
-# One part alone: ONLY="upgrade promote" tests/lab/heroku_cli.sh
-for major in 10 11; do
+# One part alone: ONLY="upgrade promote" MAJORS=11 tests/lab/heroku_cli.sh
+for major in ${MAJORS:-10 11}; do
   if [ -n "${ONLY:-}" ]; then
     for part in $ONLY; do "check_$part"; done
     continue

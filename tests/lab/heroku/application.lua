@@ -50,9 +50,9 @@ end
 
 -- What a dyno looks like now. It remembers what it was before its latest change, so that changes can be slow
 -- without timers: before `shows_at` the old face, then starting, from `up_at` on the final state.
-function application.dyno_face(dyno, now)
-  if dyno.before and now < dyno.shows_at then return application.dyno_face(dyno.before, now) end
-  if now >= dyno.up_at then return dyno.final, dyno.release end
+function application.dyno_face(dyno, now, held)
+  if dyno.before and now < dyno.shows_at then return application.dyno_face(dyno.before, now, held) end
+  if now >= dyno.up_at and not (held and dyno.up_at > 0) then return dyno.final, dyno.release end
   return "starting", dyno.release
 end
 
@@ -129,7 +129,7 @@ function application.list_dynos(app)
     if dyno.gone_at and now >= dyno.gone_at then
       table.remove(app.dynos, i)
     elseif now >= (dyno.listed_at or 0) then
-      local state, release = application.dyno_face(dyno, now)
+      local state, release = application.dyno_face(dyno, now, app.world.options.dynos_held)
       out[#out + 1] = { dyno = dyno, state = state, release = release }
     end
   end

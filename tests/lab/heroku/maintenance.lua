@@ -38,6 +38,7 @@ local function take_down(world, addon)
   local recovery = options.recovery_ms / 1000
   server:exclusive(server.stop)
   cqueues.sleep(options.maintenance_ms / 1000)
+  while options.maintenance_held and generation == world.generation do cqueues.sleep(0.01) end
   if generation ~= world.generation then return end
   if recovery > 0 and addon.server_name == "primary" then
     server:exclusive(server.start_in_recovery)
