@@ -195,18 +195,20 @@ function host.files(dir) end
 ---@param bytes integer
 ---@return string?
 function host.tail(path, bytes) end
----Widths of the columns of rows, and whether each is right-aligned.
+---Rows as aligned columns: grid:widths() is how wide each is, grid:lines(from, to) the lines of these rows.
 ---@param rows table[]
 ---@param columns string[]
 ---@param options? {to: integer?, max_width: integer?, null: string?}
----@return integer[] widths, boolean[] rights
-function host.grid_measure(rows, columns, options) end
----Lines of an aligned table.
----@param rows table[]
----@param columns string[]
----@param options {from: integer, to: integer, widths: integer[], rights: boolean[], null: string?}
+---@return pgsh.Grid
+function host.grid(rows, columns, options) end
+---@class pgsh.Grid
+local grid = {}
+---@return integer[]
+function grid:widths() end
+---@param from integer
+---@param to integer
 ---@return string
-function host.grid_lines(rows, columns, options) end
+function grid:lines(from, to) end
 ---Columns that a text takes on a terminal.
 ---@param text string
 ---@return integer

@@ -1,5 +1,5 @@
-/* host, grid: rows of values as aligned columns. Two passes, so that a large result can be put out piece by piece: measure all of
- * it, then make the lines of some rows. What does not fit into a column is cut, visibly. */
+/* host, grid: rows of values as aligned columns. Each value is made into text once; a large result can then be put out piece by
+ * piece. What does not fit into a column is cut, visibly. */
 #include <lauxlib.h>
 #include <math.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "api/host.h"
 #include "base/buf.h"
+#include "base/decimal.h"
 #include "run/console.h"
 #include "run/run.h"
 #include "vm/args.h"
@@ -14,26 +15,39 @@
 #include "vm/luajson.h"
 
 #define GRID_COLUMNS 1600 /* PostgreSQL's own limit is 1664 */
-#define GRID_INDENT 1
+#define GRID_NAME "pgsh.Grid"
+
+typedef struct GridCell {
+  size_t at; /* of its text */
+  uint32_t len, width;
+} GridCell;
 
 typedef struct GridColumn {
   size_t width;
-  bool right; /* numbers only */
+  bool right;    /* numbers only */
+  bool repeated; /* a later column has the same name */
 } GridColumn;
 
-/* Owned by the Lua stack. */
+/* What host.grid returns. */
 typedef struct Grid {
   const Console *console;
-  const char *null_mark;
-  size_t count, max_width;
-  Buf cell, clean;
-  GridColumn columns[];
+  char *null_mark;
+  size_t count, rows, max_width;
+  GridColumn *columns;
+  GridCell *cells; /* rows × count */
+  int names;       /* while it is made: where the first column's name is on the stack, the others behind it */
+  Buf text, cell, clean;
 } Grid;
 
 static int l_grid_gc(lua_State *L) {
   Grid *grid = lua_touserdata(L, 1);
+  free(grid->null_mark);
+  free(grid->columns);
+  free(grid->cells);
+  buf_fini(&grid->text);
   buf_fini(&grid->cell);
   buf_fini(&grid->clean);
+  memset(grid, 0, sizeof *grid);
   return 0;
 }
 
@@ -63,14 +77,20 @@ static void grid_add_text(Grid *grid, const char *text, size_t len) {
   grid->console->clean(&grid->cell, buf_str(&grid->clean));
 }
 
-/* The shortest text that reads back as the same number. */
+/* The shortest text that reads back as the same number: mostly of 16 or 17 digits, which are tried first. */
 static void grid_add_float(Buf *out, double value) {
-  char text[40];
-  for (int digits = 15; digits <= 17; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, value);
-    if (strtod(text, NULL) == value || isnan(value)) break;
+  char text[40], shorter[40];
+  int len = snprintf(text, sizeof text, "%.16g", value);
+  if (decimal_read(text, (size_t)len) != value && !isnan(value)) {
+    len = snprintf(text, sizeof text, "%.17g", value);
+  } else if (len > 15) {
+    int n = snprintf(shorter, sizeof shorter, "%.15g", value);
+    if (decimal_read(shorter, (size_t)n) == value) {
+      memcpy(text, shorter, sizeof text);
+      len = n;
+    }
   }
-  buf_add_str(out, text);
+  buf_add(out, text, (size_t)len);
 }
 
 static void grid_add_json(lua_State *L, Grid *grid, int index) {
@@ -128,78 +148,14 @@ static size_t grid_width(const Grid *grid) {
   return grid_is_plain(text, grid->cell.len) ? grid->cell.len : grid->console->width(text);
 }
 
-/* rows at 1, columns at 2, options at 3; the Grid is left on top. */
-static Grid *grid_new(lua_State *L) {
-  static const char *const keys[] = {"max_width", "null", "from", "to", "widths", "rights", NULL};
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 3);
-  int options = args_options(L, 3, keys);
-  size_t count = lua_rawlen(L, 2);
-  luaL_argcheck(L, count <= GRID_COLUMNS, 2, "too many columns");
-  if (run_of(L)->console == NULL) luaerr_throw(L, ERR_INTERNAL, "grid: there is no console");
-  const char *null_mark = args_string(L, options, "null", "");
-  Grid *grid = lua_newuserdatauv(L, sizeof *grid + count * sizeof grid->columns[0], 0);
-  memset(grid, 0, sizeof *grid + count * sizeof grid->columns[0]);
-  grid->console = run_of(L)->console;
-  grid->null_mark = null_mark;
-  grid->count = count;
-  grid->max_width = (size_t)args_integer(L, options, "max_width", 0);
-  if (luaL_newmetatable(L, "pgsh.Grid")) {
-    lua_pushcfunction(L, l_grid_gc);
-    lua_setfield(L, -2, "__gc");
+/* Push column c of the row on top: by its name, and where a later one has the same by its number. */
+static void grid_push_value(lua_State *L, const Grid *grid, size_t c) {
+  if (grid->columns[c].repeated) {
+    lua_rawgeti(L, -1, (lua_Integer)c + 1);
+    return;
   }
-  lua_setmetatable(L, -2);
-  return grid;
-}
-
-/* Push column c of the row on top: by its name, and where several have it by its number. */
-static void grid_push_value(lua_State *L, size_t c) {
-  lua_rawgeti(L, -1, (lua_Integer)c + 1);
-  if (!lua_isnil(L, -1)) return;
-  lua_pop(L, 1);
-  lua_rawgeti(L, 2, (lua_Integer)c + 1);
+  lua_pushvalue(L, grid->names + (int)c);
   lua_rawget(L, -2);
-}
-
-static void grid_measure_row(lua_State *L, Grid *grid) {
-  for (size_t c = 0; c < grid->count; c++) {
-    GridColumn *column = &grid->columns[c];
-    grid_push_value(L, c);
-    if (!grid_take_cell(L, grid)) column->right = false;
-    size_t width = grid_width(grid);
-    if (grid->max_width > 0 && width > grid->max_width) width = grid->max_width;
-    if (width > column->width) column->width = width;
-    lua_pop(L, 1);
-  }
-}
-
-/* grid_measure(rows, columns, options): widths and whether each is right-aligned, as two lists. */
-static int l_host_grid_measure(lua_State *L) {
-  Grid *grid = grid_new(L);
-  lua_Integer to = args_integer(L, lua_isnoneornil(L, 3) ? 0 : 3, "to", (int64_t)lua_rawlen(L, 1));
-  luaL_checkstack(L, 20, "grid");
-  for (size_t c = 0; c < grid->count; c++) {
-    grid->columns[c].right = true;
-    lua_rawgeti(L, 2, (lua_Integer)c + 1);
-    grid_take_cell(L, grid);
-    grid->columns[c].width = grid_width(grid);
-    lua_pop(L, 1);
-  }
-  for (lua_Integer r = 1; r <= to; r++) {
-    lua_rawgeti(L, 1, r);
-    grid_measure_row(L, grid);
-    lua_pop(L, 1);
-  }
-  lua_createtable(L, (int)grid->count, 0);
-  lua_createtable(L, (int)grid->count, 0);
-  for (size_t c = 0; c < grid->count; c++) {
-    lua_pushinteger(L, (lua_Integer)grid->columns[c].width);
-    lua_rawseti(L, -3, (lua_Integer)c + 1);
-    lua_pushboolean(L, grid->columns[c].right);
-    lua_rawseti(L, -2, (lua_Integer)c + 1);
-  }
-  return 2;
 }
 
 /* Cut the cell's text to `width` columns, the last of them a sign that it was. */
@@ -226,58 +182,108 @@ static void grid_cut(Grid *grid, size_t width) {
   grid->clean = swap;
 }
 
-static void grid_pad(luaL_Buffer *out, size_t count) {
-  char *at = luaL_prepbuffsize(out, count + 1);
-  memset(at, ' ', count);
-  luaL_addsize(out, count);
+static void grid_keep_cell(Grid *grid, size_t r, size_t c) {
+  GridColumn *column = &grid->columns[c];
+  size_t width = grid_width(grid);
+  if (grid->max_width > 0 && width > grid->max_width && width > column->width) {
+    size_t room = column->width > grid->max_width ? column->width : grid->max_width;
+    grid_cut(grid, room);
+    width = grid_width(grid);
+  }
+  if (width > column->width) column->width = width;
+  grid->cells[r * grid->count + c] = (GridCell){.at = grid->text.len, .len = (uint32_t)grid->cell.len, .width = (uint32_t)width};
+  buf_add(&grid->text, buf_str(&grid->cell), grid->cell.len);
 }
 
-static void grid_add_row(lua_State *L, Grid *grid, luaL_Buffer *out, int row) {
+/* A column is at least as wide as its name. */
+static void grid_take_names(lua_State *L, Grid *grid) {
+  grid->names = lua_gettop(L) + 1;
+  luaL_checkstack(L, (int)grid->count + 20, "grid");
+  for (size_t c = 0; c < grid->count; c++) {
+    grid->columns[c].right = true;
+    lua_rawgeti(L, 2, (lua_Integer)c + 1);
+    grid_take_cell(L, grid);
+    grid->columns[c].width = grid_width(grid);
+    for (size_t i = 0; i < c; i++)
+      if (lua_rawequal(L, grid->names + (int)i, -1)) grid->columns[i].repeated = true;
+  }
+}
+
+/* grid(rows, columns, { to, max_width, null }) */
+static int l_host_grid(lua_State *L) {
+  static const char *const keys[] = {"max_width", "null", "to", NULL};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  int options = args_options(L, 3, keys);
+  size_t count = lua_rawlen(L, 2);
+  luaL_argcheck(L, count <= GRID_COLUMNS, 2, "too many columns");
+  if (run_of(L)->console == NULL) luaerr_throw(L, ERR_INTERNAL, "grid: there is no console");
+  int64_t rows = args_integer(L, options, "to", (int64_t)lua_rawlen(L, 1)), width = args_integer(L, options, "max_width", 0);
+  const char *null_mark = args_string(L, options, "null", "");
+  Grid *grid = lua_newuserdatauv(L, sizeof *grid, 0);
+  *grid = (Grid){.console = run_of(L)->console, .count = count, .rows = rows > 0 ? (size_t)rows : 0};
+  luaL_setmetatable(L, GRID_NAME);
+  int at = lua_gettop(L);
+  grid->max_width = width > 0 ? (size_t)width : 0;
+  grid->null_mark = mem_strdup(null_mark);
+  grid->columns = mem_alloc((count + 1) * sizeof *grid->columns);
+  grid->cells = mem_alloc((grid->rows * count + 1) * sizeof *grid->cells);
+  grid_take_names(L, grid);
+  for (size_t r = 0; r < grid->rows; r++) {
+    lua_rawgeti(L, 1, (lua_Integer)r + 1);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    for (size_t c = 0; c < count; c++) {
+      grid_push_value(L, grid, c);
+      if (!grid_take_cell(L, grid)) grid->columns[c].right = false;
+      grid_keep_cell(grid, r, c);
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  lua_settop(L, at);
+  return 1;
+}
+
+/* grid:widths(): a list. */
+static int l_grid_widths(lua_State *L) {
+  const Grid *grid = luaL_checkudata(L, 1, GRID_NAME);
+  lua_createtable(L, (int)grid->count, 0);
+  for (size_t c = 0; c < grid->count; c++) {
+    lua_pushinteger(L, (lua_Integer)grid->columns[c].width);
+    lua_rawseti(L, -2, (lua_Integer)c + 1);
+  }
+  return 1;
+}
+
+static void grid_pad(Buf *out, size_t count) {
+  memset(buf_reserve(out, count), ' ', count);
+  out->len += count;
+  out->data[out->len] = '\0';
+}
+
+static void grid_add_row(const Grid *grid, Buf *out, size_t r) {
   for (size_t c = 0; c < grid->count; c++) {
     const GridColumn *column = &grid->columns[c];
-    lua_pushvalue(L, row);
-    grid_push_value(L, c);
-    grid_take_cell(L, grid);
-    lua_pop(L, 2);
-    size_t width = grid_width(grid);
-    if (width > column->width && column->width > 0) {
-      grid_cut(grid, column->width);
-      width = grid_width(grid);
-    }
-    size_t gap = column->width > width ? column->width - width : 0;
-    bool last = c + 1 == grid->count;
-    luaL_addlstring(out, c == 0 ? " " : " | ", c == 0 ? 1 : 3);
+    const GridCell *cell = &grid->cells[r * grid->count + c];
+    size_t gap = column->width > cell->width ? column->width - cell->width : 0;
+    buf_add(out, " | ", 3);
+    if (c == 0) out->len -= 2;
     if (column->right) grid_pad(out, gap);
-    luaL_addlstring(out, buf_str(&grid->cell), grid->cell.len);
-    if (!column->right && !last) grid_pad(out, gap);
+    buf_add(out, buf_str(&grid->text) + cell->at, cell->len);
+    if (!column->right && c + 1 < grid->count) grid_pad(out, gap);
   }
-  luaL_addchar(out, '\n');
+  buf_add_char(out, '\n');
 }
 
-/* grid_lines(rows, columns, { from, to, widths, rights, null }): the lines of these rows. */
-static int l_host_grid_lines(lua_State *L) {
-  Grid *grid = grid_new(L);
-  int64_t from = args_integer(L, 3, "from", 1), to = args_integer(L, 3, "to", (int64_t)lua_rawlen(L, 1));
-  luaL_checkstack(L, 20, "grid");
-  args_push(L, 3, "widths");
-  args_push(L, 3, "rights");
-  for (size_t c = 0; c < grid->count; c++) {
-    lua_rawgeti(L, -2, (lua_Integer)c + 1);
-    lua_rawgeti(L, -2, (lua_Integer)c + 1);
-    grid->columns[c].width = (size_t)lua_tointeger(L, -2);
-    grid->columns[c].right = lua_toboolean(L, -1);
-    lua_pop(L, 2);
-  }
-  lua_pushnil(L); /* the row */
-  int row = lua_gettop(L);
-  luaL_Buffer out;
-  luaL_buffinit(L, &out);
-  for (int64_t r = from; r <= to; r++) {
-    lua_rawgeti(L, 1, (lua_Integer)r);
-    lua_replace(L, row);
-    grid_add_row(L, grid, &out, row);
-  }
-  luaL_pushresult(&out);
+/* grid:lines(from, to) */
+static int l_grid_lines(lua_State *L) {
+  Grid *grid = luaL_checkudata(L, 1, GRID_NAME);
+  lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
+  buf_clear(&grid->cell);
+  for (lua_Integer r = from < 1 ? 1 : from; r <= to && (size_t)r <= grid->rows; r++)
+    grid_add_row(grid, &grid->cell, (size_t)r - 1);
+  lua_pushlstring(L, buf_str(&grid->cell), grid->cell.len);
   return 1;
 }
 
@@ -291,7 +297,13 @@ static int l_host_width(lua_State *L) {
 }
 
 void host_add_grid(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"grid_measure", l_host_grid_measure}, {"grid_lines", l_host_grid_lines}, {"width", l_host_width}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"grid", l_host_grid}, {"width", l_host_width}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"widths", l_grid_widths}, {"lines", l_grid_lines}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  luaL_newmetatable(L, GRID_NAME);
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, l_grid_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
 }

@@ -5,7 +5,7 @@ local host = require "pgsh.host"
 
 local history = {}
 
-local TAIL_BYTES = 512 << 10
+local TAIL_BYTES = 256 << 10
 local TRIM_BYTES = 4 << 20
 local ENTRY_BYTES = 64 << 10 -- a pasted dump is not worth finding again
 
@@ -47,7 +47,7 @@ function history.open(mode)
   local text = host.tail(self.path, TAIL_BYTES)
   for line in (text or ""):gmatch("[^\n]+") do
     local at, target, entry = line:match("^(%d+)\t([^\t]*)\t(.*)$")
-    if at then self.entries[#self.entries + 1] = { at = tonumber(at), target = target, text = unescaped(entry) } end
+    if at then self.entries[#self.entries + 1] = { at = tonumber(at), target = target, text = entry:find("\\", 1, true) and unescaped(entry) or entry } end
   end
   if text and #text >= TAIL_BYTES - 1 then self:trim() end
   return self

@@ -125,9 +125,10 @@ function save.transcript(shell, path)
   local lines = { ("-- The shell session %s of %s. To be made again with: pgsh < FILE"):format(shell.current.run or "?",
     host.iso(host.now()):sub(1, 10)) }
   for _, entry in ipairs(shell.log) do
-    if entry.ok and history.keeps(entry.text) then
+    local own = entry.text:find("^%s*save%f[%W]") or entry.text:find("^%s*transcript%f[%W]")
+    if entry.ok and not own and history.keeps(entry.text) then
       lines[#lines + 1] = entry.text
-    elseif entry.ok then
+    elseif entry.ok and not own then
       lines[#lines + 1] = ("-- Line %d is left out: it seems to hold a secret."):format(entry.line)
     end
   end

@@ -103,7 +103,8 @@ end
 
 local function grid(rows, columns, settings, took, out)
   local shown = settings.max_rows > 0 and math.min(#rows, settings.max_rows) or #rows
-  local widths, rights = host.grid_measure(rows, columns, { to = shown, max_width = settings.max_width, null = settings.null })
+  local cells = host.grid(rows, columns, { to = shown, max_width = settings.max_width, null = settings.null })
+  local widths = cells:widths()
   local head, rule = {}, {}
   for i, name in ipairs(columns) do
     local gap = math.max(0, widths[i] - host.width(name))
@@ -113,8 +114,7 @@ local function grid(rows, columns, settings, took, out)
   out(((" " .. table.concat(head, " | ")):gsub("%s+$", "")) .. "\n")
   out("-" .. table.concat(rule, "-+-") .. "-\n")
   for from = 1, shown, CHUNK do
-    out(host.grid_lines(rows, columns,
-      { from = from, to = math.min(shown, from + CHUNK - 1), widths = widths, rights = rights, null = settings.null }))
+    out(cells:lines(from, math.min(shown, from + CHUNK - 1)))
   end
   out(footer(rows, shown, took) .. "\n")
 end
@@ -122,7 +122,7 @@ end
 -- How wide the grid would be.
 local function grid_width(rows, columns, settings)
   local shown = math.min(#rows, settings.max_rows > 0 and settings.max_rows or #rows, 200)
-  local widths = host.grid_measure(rows, columns, { to = shown, max_width = settings.max_width, null = settings.null })
+  local widths = host.grid(rows, columns, { to = shown, max_width = settings.max_width, null = settings.null }):widths()
   local sum = 1
   for _, width in ipairs(widths) do sum = sum + width + 3 end
   return sum
@@ -186,10 +186,18 @@ local function markdown(rows, columns, out)
   out(table.concat(lines, "\n") .. "\n")
 end
 
-local function json(rows, out, lines)
+local function json(rows, columns, out, lines)
   local encode = require("pgsh.json").encode
-  local list = {}
-  for i, row in ipairs(rows) do list[i] = encode(row) end
+  local list, keys = {}, {}
+  for i, name in ipairs(columns) do keys[i] = encode(name) .. ":" end
+  for r, row in ipairs(rows) do
+    local parts = {}
+    for i in ipairs(columns) do
+      local value = cell(row, columns, i)
+      if value ~= nil then parts[#parts + 1] = keys[i] .. encode(value) end
+    end
+    list[r] = "{" .. table.concat(parts, ",") .. "}"
+  end
   if lines then return out(#list > 0 and table.concat(list, "\n") .. "\n" or "") end
   out("[" .. table.concat(list, ",\n ") .. "]\n")
 end
@@ -198,7 +206,7 @@ local function rows_out(rows, columns, settings, took, out)
   local format = settings.format
   if format == "csv" then return separated(rows, columns, out, csv_field, ",") end
   if format == "tsv" then return separated(rows, columns, out, tsv_field, "\t") end
-  if format == "json" or format == "jsonl" then return json(rows, out, format == "jsonl") end
+  if format == "json" or format == "jsonl" then return json(rows, columns, out, format == "jsonl") end
   if format == "markdown" then return markdown(rows, columns, out) end
   if format == "lua" then return out(show.text(rows) .. "\n") end
   if #columns == 0 then return out(footer(rows, #rows, took) .. "\n") end

@@ -1,0 +1,136 @@
+-- The shell without a terminal: entries from standard input, machine formats, no questions; and what a session leaves behind.
+local postgres = require "tests.spec.support.postgres"
+local run = require "tests.spec.support.run"
+local terminal = require "tests.spec.support.terminal"
+
+describe("the shell without a terminal", function()
+  local server, box
+
+  setup(function()
+    server = postgres.start()
+    server:psql "create table t (a int, b text); insert into t values (1, 'x'), (2, null)"
+  end)
+  teardown(function() server:remove() end)
+  before_each(function() box = run.box() end)
+  after_each(function() box:remove() end)
+
+  local function shell(input, ...)
+    local env = { PGHOST = "127.0.0.1", PGPORT = server.port, PGUSER = "postgres", PGDATABASE = "postgres" }
+    return box:pgsh({ ... }, { stdin = input, env = env })
+  end
+
+  it("evaluates entries of several lines, SQL and Lua, and prints what machines read", function()
+    local result = shell [[
+#!/usr/bin/env pgsh
+select a,
+  b from t
+ order by a;
+local function twice(n)
+  return n * 2
+end
+twice(21)
+]]
+    assert.equal("a\tb\n1\tx\n2\t\\N\n42\n", result.stdout)
+    assert.equal(0, result.exit)
+    for _, sign in ipairs { "\27", "RO>" } do assert.is_nil((result.stdout .. result.stderr):find(sign, 1, true)) end
+  end)
+
+  it("stops at the first entry that fails, with its status", function()
+    local result = shell "print 'one'\nselect * from nowhere;\nprint 'two'\n"
+    assert.equal("one\n", result.stdout)
+    assert.truthy(result.stderr:find('relation "nowhere" does not exist', 1, true))
+    assert.equal(1, result.exit)
+    assert.equal(2, shell("print(\n").exit)
+    assert.equal(2, shell("nonsense\n").exit)
+  end)
+
+  it("changes nothing that a flag does not allow", function()
+    local result = shell "delete from t where a = 1;\n"
+    assert.equal(4, result.exit)
+    assert.truthy(result.stderr:find("--yes", 1, true))
+    assert.equal("2", server:psql "select count(*) from t")
+    result = shell("insert into t values (3, 'y');\nselect count(*) from t;\n", "--yes")
+    assert.equal("INSERT 0 1", result.stdout:match "^[^·\n]*%d")
+    assert.equal(0, result.exit)
+    server:psql "delete from t where a = 3"
+  end)
+
+  it("changes production only with its name", function()
+    box.env.PGSH_PRODUCTION = "127.0.0.1"
+    local name = ("127.0.0.1:%d/postgres"):format(server.port)
+    local result = shell("insert into t values (3, 'y');\n", "--yes")
+    assert.equal(4, result.exit)
+    assert.truthy(result.stderr:find("--confirm " .. name, 1, true))
+    result = shell("insert into t values (3, 'y');\n", "--confirm", name)
+    assert.equal(0, result.exit)
+    server:psql "delete from t where a = 3"
+  end)
+
+  it("waits for its jobs", function()
+    assert.equal("[job 1] later\n", shell("spawn(function() wait(0.2) print 'later' end)\n").stdout:match "%[job 1%] later\n")
+  end)
+
+  it("takes other formats", function()
+    assert.equal('{"a":1,"b":"x"}\n{"a":2}\n', shell("format 'jsonl'\nselect * from t order by a;\n").stdout)
+    assert.equal("a,b\n1,x\n2,\n", shell("format 'csv'\nselect * from t order by a;\n").stdout)
+    assert.equal("| a | b |\n| --- | --- |\n| 1 | x |\n| 2 |  |\n", shell("format 'markdown'\nselect * from t order by a;\n").stdout)
+  end)
+
+  it("shows changes only, in a dry run", function()
+    local result = shell "dry_run()\ndelete from t;\n"
+    assert.equal(0, result.exit)
+    assert.truthy(result.stdout:find("delete from t", 1, true), result.stdout .. result.stderr)
+    assert.equal("2", server:psql "select count(*) from t")
+  end)
+
+  it("saves the changes of a session as a procedure that runs, and all of it as a script", function()
+    local file, script = box.dir .. "/fix.lua", box.dir .. "/all.lua"
+    local result = shell(([[
+factor = 10
+select count(*) from t;
+update t set a = a * 10 where b = 'x';
+db:execute("update t set b = $1 where a = $2", 'z', factor)
+alter role postgres password 'hunter2';
+save %q
+transcript %q
+]]):format(file, script), "--yes")
+    assert.equal(0, result.exit, result.stderr)
+    local text = run.read_file(file)
+    assert.truthy(text:find('procedure { name = "fix"', 1, true), text)
+    assert.is_nil((text .. run.read_file(script)):find("hunter2", 1, true))
+    assert.truthy(text:find("Line 5 is left out: it seems to hold a secret", 1, true), text)
+    server:psql "update t set a = 1, b = 'x' where a = 10"
+    result = box:pgsh({ "-y", file, "--db", server:conninfo() })
+    assert.equal(0, result.exit, result.stderr)
+    assert.equal("z", server:psql "select b from t where a = 10")
+    server:psql "update t set a = 1, b = 'x' where a = 10"
+    assert.equal(0, shell(run.read_file(script), "--yes").exit)
+    assert.equal("z", server:psql "select b from t where a = 10")
+    server:psql "update t set a = 1, b = 'x' where a = 10"
+  end)
+
+  it("is journaled as a run, for the operator only", function()
+    shell "select 1;\n"
+    local events, path = box:journal()
+    local kinds = {}
+    for _, event in ipairs(events) do kinds[#kinds + 1] = event.type end
+    assert.same({ "run.started", "shell.line", "effect.read", "shell.done", "run.ended" }, kinds)
+    assert.equal("600", run.shell("stat -c %a " .. path))
+  end)
+
+  it("cannot change anything when nothing can be journaled, but reads", function()
+    local input = "select a from t order by a limit 1;\ndelete from t;\n"
+    local result = box:pgsh({ "--yes", "--state", "/proc/nowhere", "shell", server:conninfo() }, { stdin = input })
+    assert.equal("a\n1\n", result.stdout)
+    assert.truthy(result.stderr:find("nothing can be journaled", 1, true))
+    assert.equal(3, result.exit)
+    assert.equal("2", server:psql "select count(*) from t")
+  end)
+
+  it("standard input that is no terminal behind a terminal's output does not ask", function()
+    local screen = terminal.open(box)
+    screen:line("clear; echo '1 + 1' | " .. terminal.binary .. "; echo \"[exit $?]\"")
+    assert.truthy(screen:see "%[exit 0%]":find "\n2\n" or screen:text():find "^2\n")
+    screen:close()
+  end)
+end)
