@@ -6,7 +6,7 @@ local errors = require "pgsh.errors"
 
 local completion = {}
 
-local COMMANDS = "plan checklist runs show status resume undo report help completion lua"
+local COMMANDS = "shell plan checklist runs show status resume undo report help completion lua"
 local FLAGS = "--dry-run --yes --confirm --no-input --step --from --until --skip --on-failure --start-at --output --state --color "
   .. "--quiet --verbose --params --list --help --version"
 

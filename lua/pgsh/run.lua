@@ -120,6 +120,9 @@ function run.reopen(invocation)
   -- Read first: a script that does not load must not disturb the run.
   local events, info = host.run_read(id)
   current.state, current.resumed = fold.all(events), true
+  if current.state.procedure == "shell" then
+    errors.raise("usage", "run %s is a session of the shell: there is nothing to %s (pgsh show %s)", info.id, invocation.command, info.id)
+  end
   if not current.state.file then errors.raise("usage", "run %s ended before it began; start it anew", info.id) end
   load.checked(current, invocation.file or invocation.words[2] or current.state.file)
   settings(current)

@@ -185,6 +185,7 @@ function Shell:run(text, f, options)
   local current, number = self.current, self.line
   local branch = ("%sline-%d"):format(self.prefix, number)
   local scope = { branch = branch .. "/run", phase = "shell", changes = self.dry and "show" or "allow" }
+  text = history.protect(text)
   host.emit("shell.line", { line = number, text = text, target = self:target() })
   local begun = host.mono()
   self.asked_ms = 0

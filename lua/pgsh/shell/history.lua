@@ -7,6 +7,7 @@ local history = {}
 
 local TAIL_BYTES = 256 << 10
 local TRIM_BYTES = 4 << 20
+local SHORTEST = 6 -- bytes of a secret that is recognised elsewhere
 local ENTRY_BYTES = 64 << 10 -- a pasted dump is not worth finding again
 
 -- Words that come with a secret, in Lua, SQL, URLs and headers.
@@ -20,16 +21,47 @@ function history.path()
   return state .. "/pgsh/history"
 end
 
+local function may_hold_secret(text)
+  local low = text:lower()
+  for _, pattern in ipairs(SECRET) do
+    if low:find(pattern) then return true end
+  end
+  return false
+end
+
 ---May it be kept? Not with a space in front, nor with anything that looks as if it held a secret.
 ---@param text string
 ---@return boolean
 function history.keeps(text)
-  if text:find("^%s") or #text > ENTRY_BYTES then return false end
-  local low = text:lower()
-  for _, pattern in ipairs(SECRET) do
-    if low:find(pattern) then return false end
+  return not text:find("^%s") and #text <= ENTRY_BYTES and not may_hold_secret(text)
+end
+
+local HIDDEN = "(left out: it may hold a secret)"
+
+-- Where the secret itself stands.
+local VALUES = { "password%s*=?%s*'([^']+)'", 'password%s*=?%s*"([^"]+)"', "password=([^%s'\"&]+)", "://[^/%s:@]*:([^/%s@]+)@",
+  "bearer%s+([^%s'\"]+)",
+  "secret[%w_]*%s*=%s*['\"]([^'\"]+)", "token[%w_]*%s*=%s*['\"]([^'\"]+)", "api[_-]?key[%w_]*%s*=%s*['\"]([^'\"]+)" }
+
+---The secrets in a text become known as such: whatever shows or journals it from now on shows them as •••. What cannot be told apart is
+---left out altogether: returns the text, or a remark in its place.
+---@param text string
+---@return string
+function history.protect(text)
+  local low, found = text:lower(), false
+  for _, pattern in ipairs(may_hold_secret(text) and VALUES or {}) do
+    local from = 1
+    while true do
+      local first, last = low:find(pattern, from)
+      if not first then break end
+      local start, finish = low:find(low:sub(first, last):match(pattern), first, true)
+      if finish - start + 1 < SHORTEST then return HIDDEN end
+      require("pgsh.secret")(text:sub(start, finish)) -- making one is what registers it
+      found, from = true, last + 1
+    end
   end
-  return true
+  if not found and may_hold_secret(text) then return HIDDEN end
+  return #text <= ENTRY_BYTES and text or ("%s… (%d bytes)"):format(text:sub(1, utf8.offset(text, 0, 2000) - 1), #text)
 end
 
 local function escaped(text) return (text:gsub("[\\\n]", { ["\\"] = "\\\\", ["\n"] = "\\n" })) end
@@ -47,7 +79,10 @@ function history.open(mode)
   local text = host.tail(self.path, TAIL_BYTES)
   for line in (text or ""):gmatch("[^\n]+") do
     local at, target, entry = line:match("^(%d+)\t([^\t]*)\t(.*)$")
-    if at then self.entries[#self.entries + 1] = { at = tonumber(at), target = target, text = entry:find("\\", 1, true) and unescaped(entry) or entry } end
+    if at then
+      if entry:find("\\", 1, true) then entry = unescaped(entry) end
+      self.entries[#self.entries + 1] = { at = tonumber(at), target = target, text = entry }
+    end
   end
   if text and #text >= TAIL_BYTES - 1 then self:trim() end
   return self

@@ -125,7 +125,7 @@ function parse.entry(text, name, env)
   local word, rest = trimmed:match("^\\(%S+)%s*(.*)$")
   if word then return { kind = "command", word = word, rest = rest:gsub(";$", "") } end
   local subject = trimmed:match("^%?%s*([%w_.:]*)$") or trimmed:match("^([%a_][%w_.:]*)%?$")
-  if subject then return { kind = "help", text = subject } end
+  if subject or trimmed == "help" then return { kind = "help", text = subject or "" } end
   if trimmed:match("^help%s+[%a_][%w_.:]*$") then return { kind = "help", text = trimmed:match("%S+$") } end
   local leave = trimmed:match("^(%a+)$")
   if leave == "exit" or leave == "quit" then return { kind = "command", word = "q", rest = "" } end

@@ -118,6 +118,22 @@ transcript %q
     assert.equal("600", run.shell("stat -c %a " .. path))
   end)
 
+  it("keeps secrets that are typed out of the journal and off the screen", function()
+    local result = shell([[
+alter role postgres password 'correcthorse';
+select 'correcthorse' as shown;
+x = { token = 'Zaphod99' }
+-- the secret: abc
+x.y = 'a password of nobody'
+]], "--yes")
+    assert.equal(0, result.exit, result.stderr)
+    local _, path = box:journal()
+    local text = run.read_file(path) .. result.stdout .. result.stderr
+    for _, gone in ipairs { "correcthorse", "Zaphod99", "abc" } do assert.is_nil(text:find(gone, 1, true), gone) end
+    assert.truthy(text:find("alter role postgres password '•••'", 1, true), text)
+    assert.truthy(text:find("(left out: it may hold a secret)", 1, true))
+  end)
+
   it("cannot change anything when nothing can be journaled, but reads", function()
     local input = "select a from t order by a limit 1;\ndelete from t;\n"
     local result = box:pgsh({ "--yes", "--state", "/proc/nowhere", "shell", server:conninfo() }, { stdin = input })

@@ -279,6 +279,37 @@ select 1 from nowhere;
     screen:see "\n icanon"
   end)
 
+  it("Ctrl-Z gives the terminal back, and fg takes it again, with what was typed", function()
+    open()
+    screen:type "half"
+    screen:keys "C-z"
+    screen:see "Stopped"
+    screen:line "stty -a | grep -o ' -*icanon '"
+    screen:see "\n icanon"
+    screen:line "fg"
+    screen:see "RO> half$"
+    screen:keys "C-u"
+    assert.truthy(enter "8":find "\n8\n")
+  end)
+
+  it("ends when its terminal does, with what runs cancelled on the server", function()
+    open()
+    screen:line "spawn(function() psql(os.getenv 'CONN'):value 'select pg_sleep(60)' end)"
+    screen:see "1 job RO>$"
+    local sleeping = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep%' and pid <> pg_backend_pid()"
+    local function sleepers(count)
+      local deadline = socket.gettime() + 8
+      while server:psql(sleeping) ~= count do
+        assert.truthy(socket.gettime() < deadline, count .. " sleepers are not to be seen")
+        socket.sleep(0.05)
+      end
+    end
+    sleepers "1"
+    screen:close()
+    sleepers "0"
+    screen = nil
+  end)
+
   it("prints what comes meanwhile above the line that is typed", function()
     open()
     screen:line "spawn('talker', function() wait(0.7) print 'news' end)"
