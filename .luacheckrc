@@ -10,10 +10,6 @@ local script = {
     "fail", "file", "git", "gitlab", "gunzip", "gzip", "hash", "help", "heroku", "http", "json", "kubectl", "linode", "log", "manual",
     "param", "pg", "pipe", "postgres", "preflight", "problem", "procedure", "psql", "replace", "secret", "sh", "skip", "slack",
     "spawn", "sqitch", "ssh", "statuspage", "step", "tripwire", "unset", "wait", "yaml",
-    "after", "alertmanager", "ask", "at", "before", "checksum", "chef", "clock", "defaults", "extend", "fact", "fail", "file", "git",
-    "gitlab", "gunzip", "gzip", "hash", "help", "heroku", "http", "json", "kubectl", "log", "manual", "param", "pipe", "postgres", "preflight",
-    "problem", "procedure", "psql", "replace", "secret", "sh", "skip", "slack", "spawn", "ssh", "statuspage", "step", "tripwire",
-    "unset", "wait", "yaml",
   },
 }
 files["examples"] = script
