@@ -26,7 +26,8 @@ function Page:check_credential() end
 ---@field impact? string            # none, maintenance, minor, major, critical
 ---@field known? string[]           # ids that went on under this name before (page:before(name).known): give it from `keep`
 
----What goes on or is to come under a name: id, status, scheduled_for, scheduled_until, created_at.
+---What goes on or is to come under a name: id, status, scheduled_for, scheduled_until, created_at, ahead (how long before its beginning a
+---maintenance was announced, in seconds).
 ---@param name string
 ---@return table[]
 function Page:find(name) end

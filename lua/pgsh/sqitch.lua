@@ -50,8 +50,9 @@ end
 
 local function conninfo_of(self)
   local given = self.database
-  if type(given) == "table" and not unknown.is(given) and not secret.is(given) and type(given.conninfo) == "function" then
-    return given:conninfo()
+  if type(given) == "table" and not unknown.is(given) and not secret.is(given) then
+    if type(given.url) == "function" then return given:url() end
+    if type(given.conninfo) == "function" then return given:conninfo() end
   end
   if type(given) == "function" then return given() end
   return given
@@ -271,7 +272,8 @@ end
 local OPTIONS = { dir = true, database = true, name = true, registry = true, settle = true }
 
 -- The project in a directory (where sqitch.plan is), and a database. dir; database: a connection string, a function that returns one, or
--- anything that has :conninfo() (app:database "LOGS_DATABASE"); name: of the target; registry ("sqitch"); settle ("20s").
+-- anything that has :url() or :conninfo() (app:database "LOGS_DATABASE", a throwaway server); name: of the target; registry ("sqitch");
+-- settle ("20s").
 local function open(given)
   if type(given) ~= "table" then usage "sqitch { dir = …, database = … }: a table expected" end
   for key in pairs(given) do

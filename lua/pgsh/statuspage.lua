@@ -92,15 +92,21 @@ function Page:get(id)
   return fetch(self, path_of(self, "/" .. id))
 end
 
+-- How long ahead a maintenance was announced, in seconds.
+local function ahead_of(incident)
+  local from, made = host.parse_time(incident.scheduled_for or ""), host.parse_time(incident.created_at or "")
+  return from and made and (from - made) // 1000 or nil
+end
+
 -- The incidents and maintenances of that name which are not over: id, status, scheduled_for, scheduled_until,
--- created_at.
+-- created_at, ahead.
 function Page:find(name)
   local out = {}
   for _, incident in ipairs(open_incidents(self)) do
     if incident.name == name then
       out[#out + 1] = {
         id = incident.id, status = incident.status, scheduled_for = incident.scheduled_for,
-        scheduled_until = incident.scheduled_until, created_at = incident.created_at,
+        scheduled_until = incident.scheduled_until, created_at = incident.created_at, ahead = ahead_of(incident),
       }
     end
   end
