@@ -36,7 +36,7 @@ local restore = param.list {
 local processes = param.list { "suspend", "processes of the groups to suspend", default = { "Terminate" } }
 local region = param.string { "region", "AWS region, when neither the environment nor the profile has one" }
 local version = param.string {
-  "version", "major version to upgrade to; without it Heroku chooses", pattern = "%d+", looks_like = "a number",
+  "to-version", "major version to upgrade to; without it Heroku chooses", pattern = "%d+", looks_like = "a number",
 }
 
 local page_id = param.string {
@@ -143,15 +143,20 @@ local function restored(was)
   return out
 end
 
+-- What is typed where there is no pgsh, for the checklist.
 local function commands(...)
-  return "By hand: `" .. table.concat({ ... }, "`, `") .. "`."
+  return "By hand:\n```\n" .. table.concat({ ... }, "\n") .. "\n```"
 end
 
--- One of these functions for wait.upto: passing problems of the database are seen, not raised.
-local function rows_left()
-  local count = primary:value(left_query)
-  return count
+local function for_groups(command)
+  local lines = {}
+  for i, name in ipairs(group_names or {}) do
+    lines[i] = ("aws autoscaling %s --auto-scaling-group-name '%s' --scaling-processes %s"):format(command, name, joined(processes))
+  end
+  return commands(table.unpack(lines))
 end
+
+local function rows_left() return primary:value(left_query) end
 
 -- How many jobs run; nil when there is nobody to ask.
 local function running_jobs()
@@ -331,8 +336,7 @@ local held = step "Suspend terminations" {
   undo = { "resume what this run suspended", function(kept)
     for _, group in ipairs(groups) do group:resume(kept.active[group.name]) end
   end },
-  doc = commands(("aws autoscaling suspend-processes --auto-scaling-group-name GROUP --scaling-processes %s"):format(joined(processes)))
-    .. " For each group: " .. joined(group_names or {}) .. ".",
+  doc = for_groups "suspend-processes",
 }
 
 step "Wait for the jobs that run" {
@@ -380,6 +384,7 @@ step "Scale up the scheduler" {
   verify = { "it is scaled as it was", function(kept) return scheduler:is_scaled(kept.was) end },
   note = function(kept) return "0 → " .. scale_text(kept.was) end,
   undo = leads_back,
+  doc = ("`heroku ps:scale … -a %s`, with the quantity and size that it had."):format(scheduler_name),
 }
 
 step "Wait for the aggregation" {
@@ -419,7 +424,7 @@ local upgrade = step "Upgrade the follower" {
     follower:wait_upgrade { before = kept, version = version, timeout = upgrade_limit, settle = settle, however = true }
   end },
   doc = commands(("heroku pg:upgrade %s -a %s"):format(upgrade_name, logs_name))
-    .. " It is started once. When its answer is lost, Heroku's own record of the database decides whether it began.",
+    .. "\nIt is started once. When its answer is lost, Heroku's own record of the database decides whether it began.",
 }
 
 step "Wait for the upgrade" {
@@ -452,6 +457,8 @@ step "Promote the upgraded database" {
   doc = commands(("heroku pg:promote %s --as %s -a %s"):format(upgrade_name, promote_as, logs_name)),
 }
 
+local AT_ONCE = "1s"
+
 -- In one statement: what is counted cannot be joined by another row before the table is emptied.
 local TRUNCATE = [[do $truncate$
 declare
@@ -469,11 +476,19 @@ $truncate$]]
 step "Empty the table" {
   id = "truncate",
   keep = function()
-    local addon = primary:addon().name
-    if addon ~= upgraded.addon then fail("%s is %s, not the upgraded %s: nothing is emptied there", promote_as, addon, upgraded.addon) end
-    local left = rows_left()
-    if left > 0 then fail("%d rows of %s are not aggregated yet: it is not emptied", left, tab) end
-    return { addon = addon, database = primary:value "select current_database()", rows = primary:value("select count(*) from " .. tab) }
+    -- Both hold at once, or never. In a plan neither can hold yet.
+    wait.upto(AT_ONCE, promote_as .. " is the upgraded database", function()
+      local addon = primary:addon().name
+      return addon == upgraded.addon, addon
+    end)
+    wait.upto(AT_ONCE, "every row of " .. tab .. " is aggregated", function()
+      local count = rows_left()
+      return count == 0, ("%s rows are left"):format(tostring(count))
+    end)
+    return {
+      addon = primary:addon().name, database = primary:value "select current_database()",
+      rows = primary:value("select count(*) from " .. tab),
+    }
   end,
   confirm = function(kept)
     return kept.addon, ("%d rows of %s in %s (database %s) are removed, and cannot be had back"):format(kept.rows, tab, kept.addon,
@@ -495,7 +510,8 @@ step "Log the structure migration" {
   end,
   verify = { logged_change .. " counts as deployed", function() return project:is_deployed(logged_change) end },
   undo = { "nothing: sqitch's tables stay", function() end },
-  doc = commands(("sqitch deploy --to-change %s --log-only TARGET"):format(logged_change)),
+  doc = commands(("sqitch deploy --to-change %s --log-only"):format(logged_change))
+    .. "\nWith the address in PGHOST, PGPASSWORD, …, and `db:pg:` as the target: in an argument every user of the machine could read it.",
 }
 
 step "Deploy the remaining changes" {
@@ -509,7 +525,7 @@ step "Deploy the remaining changes" {
   end },
   note = function(kept) return joined(kept.pending) end,
   undo = { "by hand, when at all: sqitch revert", function() end },
-  doc = commands "sqitch deploy TARGET",
+  doc = commands "sqitch deploy",
 }
 
 step "Attach the database to the API app" {
@@ -578,6 +594,7 @@ step "Scale up the logs" {
   verify = { "they are scaled as they were", function(kept) return logs:is_scaled(kept.was) end },
   note = function(kept) return scale_text(kept.was) end,
   undo = leads_back,
+  doc = ("`heroku ps:scale … -a %s`, with the quantities and sizes that they had."):format(logs_name),
 }
 
 step "Resume terminations" {
@@ -594,6 +611,5 @@ step "Resume terminations" {
     return true
   end },
   undo = leads_back,
-  doc = commands(("aws autoscaling resume-processes --auto-scaling-group-name GROUP --scaling-processes %s"):format(joined(processes)))
-    .. " Only what this run suspended.",
+  doc = for_groups "resume-processes" .. "\nOnly what this run suspended.",
 }

@@ -80,8 +80,10 @@ end
 -- The plan -------------------------------------------------------------------------------------------------------------------------
 
 -- The changes of sqitch.plan in order: { id, name, word }; word is what sqitch calls it by: the id, when several have the name (it was
--- reworked). Read anew each time: it is a file that people edit.
+-- reworked). Read anew when the file was edited.
 function Project:plan()
+  local text = (host.read_file(self.dir .. "/sqitch.plan") or "") .. (host.read_file(self.dir .. "/sqitch.conf") or "")
+  if text ~= "" and text == self.planned_from then return self.planned end
   local result = self.tool:read({ "plan", "--no-headers", "--format", "format:%H %n" }, { cwd = self.dir, env = PLAIN })
   local changes, times = {}, {}
   for id, name in result.out:gmatch "(%x+) ([^\n]+)" do
@@ -90,6 +92,7 @@ function Project:plan()
   end
   for _, change in ipairs(changes) do change.word = times[change.name] == 1 and change.name or change.id end
   if #changes == 0 then usage("sqitch: %s has no changes", self.dir .. "/sqitch.plan") end
+  self.planned, self.planned_from = changes, text
   return changes
 end
 

@@ -77,10 +77,10 @@ local function found_for(self)
   return account.found
 end
 
--- The handle for the credentials as they are now.
+-- The handle for the credentials as they are now, and these.
 local function connect(self)
   local found = found_for(self)
-  if self.handle and self.made_with == found then return self.handle end
+  if self.handle and self.made_with == found then return self.handle, found end
   local region = region_of(self)
   self.handle = http(endpoint(self.service, region), {
     kind = self.service.name, name = self.name, detail = redirected(self.service), netrc = false, retry = TRIES, busy = BUSY,
@@ -88,7 +88,7 @@ local function connect(self)
     sigv4 = { region = region, service = self.service.name, key = found.key, secret = found.secret, token = found.token },
   })
   self.made_with = found
-  return self.handle
+  return self.handle, found
 end
 
 local function code_of(failure)
@@ -112,25 +112,29 @@ local function explained(self, failure)
     hint = ("the credentials come from %s"):format(from)
     self.account.found = nil
   end
-  if not hint then return failure end
+  if not code then return failure end
+  -- Code and message are in the text already; of the XML only what AWS's support asks for is left.
+  local request = tostring(failure.detail or ""):match "<RequestI[dD]>([%w-]+)</RequestI[dD]>"
   return host.error("http", {
-    message = failure.message, status = failure.status, target = failure.target, detail = failure.detail, hint = hint,
+    message = failure.message, status = failure.status, target = failure.target, detail = request and "request " .. request,
+    hint = hint or failure.hint,
   })
 end
 
 -- f(handle); once more with other credentials when these have expired. A change then takes the place of the one that was refused.
 local function guarded(self, f, changes)
-  local ok, result = pcall(f, connect(self))
+  local handle, used = connect(self)
+  local ok, result = pcall(f, handle)
   if ok then return result end
   if EXPIRED[code_of(result)] then
-    local former = self.account.found
-    self.account.found = nil
+    -- Somebody else of this account may have found newer ones meanwhile: the look for a change whose answer was lost, say.
+    if self.account.found and credentials.same(used, self.account.found) then self.account.found = nil end
     local newer = found_for(self)
-    if not credentials.same(former, newer) then
+    if not credentials.same(used, newer) then
       local text = ("the AWS session has expired; going on with other credentials from %s"):format(newer.from)
       host.emit("log", { level = "warn", text = text })
       if changes and host.mode() == "real" then host.again() end
-      ok, result = pcall(f, connect(self))
+      ok, result = pcall(f, (connect(self)))
       if ok then return result end
     end
   end

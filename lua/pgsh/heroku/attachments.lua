@@ -191,7 +191,10 @@ end
 
 local function check_promotable(app, db, before)
   local why, hint = objection(db, before)
-  if why then fail.app(app.name, why, { code = "refused", hint = hint .. "; or force = true" }) end
+  if not why then return end
+  -- What has to happen first may be a step before this one, which a plan only shows.
+  if host.mode() == "plan" then return host.emit("log", { level = "warn", text = "as things are now: " .. why }) end
+  fail.app(app.name, why, { code = "refused", hint = hint .. "; or force = true" })
 end
 
 -- An app keeps an attachment to every add-on that it is billed for: the one that loses its only name gets another, a colour.

@@ -282,6 +282,21 @@ describe("aws", function()
       local _, journal = box:journal()
       without_secrets(result.stdout .. result.stderr .. run.read_file(journal))
     end)
+    it("also when its answer was lost on the way, and the look for it found the newer credentials", function()
+      local path = write("creds", "[default]\n" .. keys { key = lab.env.AWS_ACCESS_KEY_ID, secret = lab.env.AWS_SECRET_ACCESS_KEY,
+        token = lab.env.AWS_SESSION_TOKEN })
+      local env = { AWS_SHARED_CREDENTIALS_FILE = path }
+      for name, value in pairs(NO_KEYS) do env[name] = value end
+      lab:faults { { path = "/ResumeProcesses", action = "reset_before" } }
+      local newer = write("newer", "[default]\n" .. keys(lab.second))
+      local file = procedure(("curl -sS -X POST %s/_lab/credential -d '{\"key\":\"%s\",\"expired\":true}'; mv %s %s"):format(
+        lab.control, lab.env.AWS_ACCESS_KEY_ID, newer, path))
+      local text = run.read_file(file):gsub('aws.group "' .. ONE:gsub("%p", "%%%0") .. '"', '%0 group.settle = "0s"')
+      write("hold.lua", text)
+      local result = box:pgsh({ file, "-y", "--no-input" }, { env = env })
+      assert.equal(0, result.exit, result.stderr)
+      assert.equal("", lab:suspended(ONE))
+    end)
     it("without newer credentials it stops, says what helps, and goes on when it is resumed", function()
       local path = write("creds", "[default]\n" .. keys { key = lab.env.AWS_ACCESS_KEY_ID, secret = lab.env.AWS_SECRET_ACCESS_KEY,
         token = lab.env.AWS_SESSION_TOKEN })

@@ -62,11 +62,21 @@ local function joined(...)
   return out
 end
 
+-- Every parameter, those of `more` in place of ours.
 function Rollout:parameters(more)
-  return joined({
-    "--scheduler-app", "scheduler-app", "--logs-app", "logs-app", "--api-app", "api-app", "--groups", partman.ONE .. "," .. partman.OTHER,
-    "--sqitch", self.project, "--jobs-timeout", "10ms", "--settle", "2s",
-  }, more or {})
+  local given, out = {}, {}
+  for _, word in ipairs(more or {}) do given[word] = true end
+  local function add(flag, value)
+    if not given[flag] then table.move({ flag, value }, 1, 2, #out + 1, out) end
+  end
+  add("--scheduler-app", "scheduler-app")
+  add("--logs-app", "logs-app")
+  add("--api-app", "api-app")
+  add("--groups", partman.ONE .. "," .. partman.OTHER)
+  add("--sqitch", self.project)
+  add("--jobs-timeout", "10ms")
+  add("--settle", "2s")
+  return joined(out, more or {})
 end
 
 function Rollout:words(more) return joined({ FILE }, self:parameters(more), ANSWERS) end
