@@ -3,7 +3,9 @@
 -- To suspend what is suspended already is no error there, and to resume does not ask who suspended. So before it suspends, a script keeps
 -- what is not suspended yet, and resumes only that.
 local client = require "pgsh.aws.client"
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
+local options = require "pgsh.options"
 local settle = require "pgsh.settle"
 local unknown = require "pgsh.unknown"
 local xml = require "pgsh.aws.xml"
@@ -30,17 +32,13 @@ function Group:__tostring()
   return "autoscaling " .. self.name
 end
 
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
-
 -- One or several names of processes, sorted and each once.
 local function processes_of(given, call)
   if type(given) == "string" then given = { given } end
-  if type(given) ~= "table" then usage("aws %s: name the processes, like \"Terminate\"", call) end
+  if type(given) ~= "table" then errors.usage("aws %s: name the processes, like \"Terminate\"", call) end
   local seen, list = {}, {}
   for _, name in ipairs(given) do
-    if not KNOWN[name] then usage("aws: there is no process %s; there are %s", tostring(name), table.concat(PROCESSES, ", ")) end
+    if not KNOWN[name] then errors.usage("aws: there is no process %s; there are %s", tostring(name), table.concat(PROCESSES, ", ")) end
     if not seen[name] then list[#list + 1] = name end
     seen[name] = true
   end
@@ -93,7 +91,7 @@ function Group:info()
   local found = self:find()
   if found then return found end
   local _, region = self.requests:check()
-  usage("there is no Auto Scaling group %s in %s", self.name, region)
+  errors.usage("there is no Auto Scaling group %s in %s", self.name, region)
 end
 
 -- The names of its suspended processes, sorted.
@@ -157,32 +155,29 @@ end
 
 -- The module ---------------------------------------------------------------------------------------------------------------------
 
-local OPTIONS = { region = true, profile = true, settle = true }
+local OPTIONS = { region = "string", profile = "string", settle = true }
 
-local function options_of(options, call)
-  options = options or {}
-  for key in pairs(options) do
-    if not OPTIONS[key] then usage("%s: unknown option %s", call, tostring(key)) end
-  end
-  if options.region and not tostring(options.region):match "^[%w-]+$" then usage("%s: %q is no region", call, tostring(options.region)) end
-  return options
+local function options_of(given, call)
+  given = options.check(call, given, OPTIONS)
+  if given.region and not given.region:match "^[%w-]+$" then errors.usage("%s: %q is no region", call, given.region) end
+  return given
 end
 
 -- An Auto Scaling group by its name. Named as a target at once; nothing is asked before the first use. options: region, profile, settle
 -- ("20s": how long the service is asked for a change whose answer was lost).
-function aws.group(name, options)
-  options = options_of(options, "aws.group")
+function aws.group(name, given)
+  given = options_of(given, "aws.group")
   if type(name) ~= "string" or name == "" or #name > 255 or name:match "[%c:]" then
-    usage("aws.group: %s is no name of an Auto Scaling group", tostring(name))
+    errors.usage("aws.group: %s is no name of an Auto Scaling group", tostring(name))
   end
-  return setmetatable({ name = name, settle = options.settle, requests = client.new(SERVICE, name, options) }, Group)
+  return setmetatable({ name = name, settle = given.settle, requests = client.new(SERVICE, name, given) }, Group)
 end
 
 -- The Auto Scaling groups of the region: all of them, or those of these names. options: region, profile.
-function aws.groups(names, options)
-  options = options_of(options, "aws.groups")
+function aws.groups(names, given)
+  given = options_of(given, "aws.groups")
   if names and #names == 0 then return {} end
-  return list(client.new(SERVICE, "every group", options), names)
+  return list(client.new(SERVICE, "every group", given), names)
 end
 
 return aws

@@ -5,7 +5,9 @@
 -- machine. sqitch writes down each change as it is made; so when a deployment was cut off, its tables say how far it came, once no
 -- sqitch is at work any more.
 local address = require "pgsh.postgres.address"
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
+local options = require "pgsh.options"
 local pipe = require "pgsh.pipe"
 local psql = require "pgsh.psql"
 local quote = require "pgsh.postgres.quote"
@@ -42,10 +44,6 @@ local PLAIN = {
 
 function Project:__tostring() return "sqitch " .. self.name end
 
-local function usage(format, ...)
-  error(host.error("usage", { message = select("#", ...) > 0 and format:format(...) or format }), 0)
-end
-
 -- Where it is ----------------------------------------------------------------------------------------------------------------------
 
 local function conninfo_of(self)
@@ -73,7 +71,7 @@ local function environment(self)
     fields[name] = nil
   end
   local left = next(fields)
-  if left then usage("sqitch: %s in the database's address cannot be handed to it; use a service file", left) end
+  if left then errors.usage("sqitch: %s in the database's address cannot be handed to it; use a service file", left) end
   return env
 end
 
@@ -91,7 +89,7 @@ function Project:plan()
     times[name] = (times[name] or 0) + 1
   end
   for _, change in ipairs(changes) do change.word = times[change.name] == 1 and change.name or change.id end
-  if #changes == 0 then usage("sqitch: %s has no changes", self.dir .. "/sqitch.plan") end
+  if #changes == 0 then errors.usage("sqitch: %s has no changes", self.dir .. "/sqitch.plan") end
   self.planned, self.planned_from = changes, text
   return changes
 end
@@ -105,7 +103,7 @@ local function plan_to(self, name)
   end
   local names = {}
   for i, change in ipairs(changes) do names[i] = change.name end
-  usage("sqitch: there is no change %s in %s/sqitch.plan; it has %s", name, self.dir, table.concat(names, ", "))
+  errors.usage("sqitch: there is no change %s in %s/sqitch.plan; it has %s", name, self.dir, table.concat(names, ", "))
 end
 
 -- What the database has ------------------------------------------------------------------------------------------------------------
@@ -176,9 +174,9 @@ select event, change_id as id, change as name, note, to_char(committed_at at tim
   committer_name as by from %s order by committed_at desc limit $1]]
 
 -- What sqitch did to the database, newest first: { event ("deploy", "revert", "fail"), id, name, note, at, by }. options: limit (100).
-function Project:log(options)
+function Project:log(given)
   if not self.sql:value("select to_regclass($1) is not null", registry(self, "events")) then return {} end
-  return self.sql:rows(EVENTS:format(registry(self, "events")), (options or {}).limit or 100)
+  return self.sql:rows(EVENTS:format(registry(self, "events")), (given or {}).limit or 100)
 end
 
 -- Deploying ------------------------------------------------------------------------------------------------------------------------
@@ -221,31 +219,31 @@ local function is_over(self)
   return nil
 end
 
-local function deploy_one(self, options, change, what, done)
+local function deploy_one(self, given, change, what, done)
   local words, seen = { "deploy", "--to-change", change }, reader()
-  if options.log_only then words[#words + 1] = "--log-only" end
-  if options.verify then words[#words + 1] = "--verify" end
+  if given.log_only then words[#words + 1] = "--log-only" end
+  if given.verify then words[#words + 1] = "--verify" end
   words[#words + 1] = TARGET
   local sink = self.speaking:input(words, { cwd = self.dir, env = environment(self), stderr = seen.line })
   local ok, result = pcall(pipe, {
-    "", sink, what = what, timeout = options.timeout, resolve = function() return is_over(self) end,
+    "", sink, what = what, timeout = given.timeout, resolve = function() return is_over(self) end,
   })
   if not ok then error(explained(self, result, seen, done), 0) end
 end
 
-local FLAGS = { to = true, log_only = true, verify = true, timeout = true }
+local FLAGS = { to = "string", log_only = "boolean", verify = "boolean", timeout = true }
 
 -- One change after the other, each an effect of its own: when one fails, those before it are done, and sqitch is not asked to revert them
 -- as it would if it had been given all at once. The effects look alike, so that a resumed run, in which fewer are left, finds them.
-local function deploy_each(self, options, wanted)
-  local what = ("deploy the next change%s%s"):format(options.to and " up to " .. options.to or "", options.log_only and " --log-only" or "")
+local function deploy_each(self, given, wanted)
+  local what = ("deploy the next change%s%s"):format(given.to and " up to " .. given.to or "", given.log_only and " --log-only" or "")
   local done, left = {}, missing_of(wanted, self:deployed())
   while #left > 0 or host.recorded() do
     local recorded = host.recorded()
-    deploy_one(self, options, left[1] or wanted[#wanted].word, what, done)
+    deploy_one(self, given, left[1] or wanted[#wanted].word, what, done)
     local still = missing_of(wanted, self:deployed())
     if recorded ~= "ok" then
-      if left[1] and still[1] == left[1] then usage("sqitch says that it deployed %s, but its tables do not have it", left[1]) end
+      if left[1] and still[1] == left[1] then errors.usage("sqitch says that it deployed %s, but its tables do not have it", left[1]) end
       done[#done + 1] = left[1]
     end
     left = still
@@ -255,38 +253,32 @@ end
 
 -- Deploy the changes that the database has not: all of them, or those up to one. options: to (a change), log_only (write down that they are
 -- deployed, and run nothing), verify (run each one's test), timeout (of each). Nothing to deploy is no error.
-function Project:deploy(options)
-  options = options or {}
-  for key in pairs(options) do
-    if not FLAGS[key] then usage("sqitch deploy: unknown option %s", tostring(key)) end
-  end
-  local wanted = plan_to(self, options.to)
+function Project:deploy(given)
+  given = options.check("sqitch deploy", given, FLAGS)
+  local wanted = plan_to(self, given.to)
   if host.mode() == "plan" then
     for _, name in ipairs(missing_of(wanted, self:deployed())) do
-      deploy_one(self, options, name, ("deploy --to-change %s%s"):format(name, options.log_only and " --log-only" or ""), {})
+      deploy_one(self, given, name, ("deploy --to-change %s%s"):format(name, given.log_only and " --log-only" or ""), {})
     end
     return {}
   end
-  return host.branch(("sqitch %d"):format(host.ordinal()), deploy_each, self, options, wanted)
+  return host.branch(("sqitch %d"):format(host.ordinal()), deploy_each, self, given, wanted)
 end
 
 -- The module -----------------------------------------------------------------------------------------------------------------------
 
-local OPTIONS = { dir = true, database = true, name = true, registry = true, settle = true }
+local OPTIONS = { dir = "string", database = true, name = "string", registry = "string", settle = true }
 
 -- The project in a directory (where sqitch.plan is), and a database. dir; database: a connection string, a function that returns one, or
 -- anything that has :url() or :conninfo() (app:database "LOGS_DATABASE", a throwaway server); name: of the target; registry ("sqitch");
 -- settle ("20s").
 local function open(given)
-  if type(given) ~= "table" then usage "sqitch { dir = …, database = … }: a table expected" end
-  for key in pairs(given) do
-    if not OPTIONS[key] then usage("sqitch: unknown option %s", tostring(key)) end
-  end
-  if type(given.dir) ~= "string" or given.dir == "" then usage "sqitch: dir, the directory of sqitch.plan, is missing" end
-  if given.database == nil then usage "sqitch: database is missing" end
+  given = options.check("sqitch", given, OPTIONS)
+  if not given.dir or given.dir == "" then errors.usage "sqitch: dir, the directory of sqitch.plan, is missing" end
+  if given.database == nil then errors.usage "sqitch: database is missing" end
   local name = given.name
   if not name then
-    if type(given.database) == "function" then usage "sqitch: a database that is only known later needs a name" end
+    if type(given.database) == "function" then errors.usage "sqitch: a database that is only known later needs a name" end
     name = tostring(given.database)
     if type(given.database) == "string" or secret.is(given.database) then
       local fields = address.fields(given.database, "sqitch")

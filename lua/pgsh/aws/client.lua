@@ -6,6 +6,7 @@
 local credentials = require "pgsh.aws.credentials"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
+local env = require("pgsh.plain").env
 local profile = require "pgsh.aws.profile"
 local xml = require "pgsh.aws.xml"
 
@@ -33,7 +34,7 @@ end
 
 ---The redirected address of a service ("autoscaling": AWS_ENDPOINT_URL_AUTO_SCALING); nil when there is none.
 local function redirected(service)
-  return profile.env("AWS_ENDPOINT_URL_" .. service.variable) or profile.env "AWS_ENDPOINT_URL"
+  return env("AWS_ENDPOINT_URL_" .. service.variable) or env "AWS_ENDPOINT_URL"
 end
 
 local LOOPBACK = { localhost = true, ["127.0.0.1"] = true, ["[::1]"] = true }
@@ -58,7 +59,7 @@ end
 local function region_of(self)
   if self.region then return self.region end
   local read = profile.read(self.profile)
-  local region = profile.env "AWS_REGION" or profile.env "AWS_DEFAULT_REGION" or (read.config or {}).region
+  local region = env "AWS_REGION" or env "AWS_DEFAULT_REGION" or (read.config or {}).region
     or (read.credentials or {}).region
   if not region then usage("set AWS_REGION, or region in the profile", "no AWS region is given, and profile %s has none", read.name) end
   if not region:match "^[%w-]+$" then usage(nil, "%q is no AWS region", region) end

@@ -2,6 +2,7 @@
 -- (sso, roles, a container's or machine's own) `aws configure export-credentials` knows how to get.
 local host = require "pgsh.host"
 local json = require "pgsh.json"
+local env = require("pgsh.plain").env
 local profile = require "pgsh.aws.profile"
 local secret = require "pgsh.secret"
 local sh = require "pgsh.sh"
@@ -66,13 +67,13 @@ local function printed(from, out)
 end
 
 local function from_environment()
-  local key, hidden = profile.env "AWS_ACCESS_KEY_ID", profile.env "AWS_SECRET_ACCESS_KEY"
+  local key, hidden = env "AWS_ACCESS_KEY_ID", env "AWS_SECRET_ACCESS_KEY"
   if not key and not hidden then return nil end
   if not key or not hidden then
     error(missing(("AWS_%s is set and AWS_%s is not"):format(key and "ACCESS_KEY_ID" or "SECRET_ACCESS_KEY",
       key and "SECRET_ACCESS_KEY" or "ACCESS_KEY_ID")), 0)
   end
-  return made("the environment", key, hidden, profile.env "AWS_SESSION_TOKEN" or profile.env "AWS_SECURITY_TOKEN")
+  return made("the environment", key, hidden, env "AWS_SESSION_TOKEN" or env "AWS_SECURITY_TOKEN")
 end
 
 local function from_section(section, name, file)

@@ -1,14 +1,8 @@
 -- The files in which AWS's tools keep credentials and settings: ~/.aws/credentials and ~/.aws/config, or where the environment says.
 local host = require "pgsh.host"
+local env = require("pgsh.plain").env
 
 local profile = {}
-
-local function env(name)
-  local value = host.getenv(name)
-  if value and value:match "%S" then return (value:gsub("%s+$", "")) end
-end
-
-profile.env = env
 
 -- Where a file is; nil without a home directory.
 local function place(variable, default)
