@@ -9,6 +9,7 @@ local errors = require "pgsh.errors"
 local host = require "pgsh.host"
 local options = require "pgsh.options"
 local pipe = require "pgsh.pipe"
+local plain = require "pgsh.plain"
 local psql = require "pgsh.psql"
 local quote = require "pgsh.postgres.quote"
 local secret = require "pgsh.secret"
@@ -75,6 +76,17 @@ local function environment(self)
   return env
 end
 
+-- A command that only reads; its error has what sqitch said in its one line.
+local function read(self, words, given)
+  local ok, result = pcall(self.tool.read, self.tool, words, given)
+  if ok then return result end
+  local said = result.kind == "process" and plain.trim(result.detail or ""):match "^[^\n]*" or ""
+  if said == "" then error(result, 0) end
+  error(host.error("process", {
+    message = ("sqitch %s: %s"):format(words[1], said), target = tostring(self), exit = result.exit, detail = result.detail,
+  }), 0)
+end
+
 -- The plan -------------------------------------------------------------------------------------------------------------------------
 
 -- The changes of sqitch.plan in order: { id, name, word }; word is what sqitch calls it by: the id, when several have the name (it was
@@ -82,7 +94,7 @@ end
 function Project:plan()
   local text = (host.read_file(self.dir .. "/sqitch.plan") or "") .. (host.read_file(self.dir .. "/sqitch.conf") or "")
   if text ~= "" and text == self.planned_from then return self.planned end
-  local result = self.tool:read({ "plan", "--no-headers", "--format", "format:%H %n" }, { cwd = self.dir, env = PLAIN })
+  local result = read(self, { "plan", "--no-headers", "--format", "format:%H %n" }, { cwd = self.dir, env = PLAIN })
   local changes, times = {}, {}
   for id, name in result.out:gmatch "(%x+) ([^\n]+)" do
     changes[#changes + 1] = { id = id, name = name }
@@ -150,7 +162,7 @@ end
 
 -- What `sqitch status` says: { project, change, name, deployed_at, by, undeployed }; name is nil when nothing was deployed.
 function Project:status()
-  local result = self.tool:read({ "status", TARGET }, { cwd = self.dir, env = environment(self), ok = { 0, 1 } })
+  local result = read(self, { "status", TARGET }, { cwd = self.dir, env = environment(self), ok = { 0, 1 } })
   local said = { undeployed = {} }
   for key, value in result.out:gmatch "# (%a+):%s*([^\n]*)" do said[key:lower()] = value end
   local list = result.out:match "Undeployed changes?:\n(.*)$" or ""

@@ -77,7 +77,7 @@ describe("partman-rollout", function()
     rollout:is_untouched(rollout:go { "--upgrade-database", "LOGS_DATABASE" }, 3, "it is a leader, not a follower",
       "are the same database")
     rollout:is_untouched(rollout:go { "--to-version", "14" }, 3, "it runs version 14.20 already")
-    rollout:is_untouched(rollout:go { "--sqitch", rollout.box.dir .. "/home" }, 3, "sqitch.plan")
+    rollout:is_untouched(rollout:go { "--sqitch", rollout.box.dir .. "/home" }, 3, "sqitch plan: No project")
     rollout:is_untouched(rollout:go({}, { env = { AWS_SECRET_ACCESS_KEY = "wrong" } }), 3, "SignatureDoesNotMatch")
     rollout:is_untouched(rollout:go { "--restore", "web" }, 2, "--restore: web is not TYPE=QUANTITY")
   end)
