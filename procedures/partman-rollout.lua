@@ -32,6 +32,7 @@ local logs_types = param.list {
 }
 local restore = param.list {
   "restore", "scale up to this instead of what it was: TYPE=QUANTITY or TYPE=QUANTITY:SIZE, of the logs' types and the scheduler's",
+  pattern = "[%w_]+=%d+:?[%w%-]*", looks_like = "TYPE=QUANTITY or TYPE=QUANTITY:SIZE",
 }
 local processes = param.list { "suspend", "processes of the groups to suspend", default = { "Terminate" } }
 local region = param.string { "region", "AWS region, when neither the environment nor the profile has one" }
@@ -132,7 +133,6 @@ end
 local given_restore = {}
 for _, text in ipairs(restore or {}) do
   local name, quantity, size = text:match "^([%w_]+)=(%d+):?([%w%-]*)$"
-  if not name then fail("--restore: %s is not TYPE=QUANTITY or TYPE=QUANTITY:SIZE", text) end
   given_restore[name] = { quantity = math.tointeger(tonumber(quantity)), size = size ~= "" and size or nil }
 end
 

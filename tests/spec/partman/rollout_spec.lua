@@ -79,7 +79,7 @@ describe("partman-rollout", function()
     rollout:is_untouched(rollout:go { "--to-version", "14" }, 3, "it runs version 14.20 already")
     rollout:is_untouched(rollout:go { "--sqitch", rollout.box.dir .. "/home" }, 3, "sqitch plan: No project")
     rollout:is_untouched(rollout:go({}, { env = { AWS_SECRET_ACCESS_KEY = "wrong" } }), 3, "SignatureDoesNotMatch")
-    rollout:is_untouched(rollout:go { "--restore", "web" }, 2, "--restore: web is not TYPE=QUANTITY")
+    rollout:is_untouched(rollout:go { "--restore", "web" }, 2, "--restore \"web\" does not look like TYPE=QUANTITY")
   end)
 
   it("looks whether it was announced in time", function()
