@@ -6,8 +6,8 @@
 -- sqitch is at work on the database: what is there is done, and for the rest it is let out again and goes on where it stopped.
 
 ---A project and a database. dir: where sqitch.plan is. database: a connection string, a function that returns one, or what has
----:conninfo(), as app:database "LOGS_DATABASE" has. name: of the target "sqitch NAME"; a function needs one. registry: the schema of
----sqitch's tables (default "sqitch"). settle: how long they are asked for a deployment that was cut off (default "20s").
+---:url() or :conninfo(), as app:database "LOGS_DATABASE" and a throwaway server have. name: of the target "sqitch NAME"; a function needs
+---one. registry: the schema of sqitch's tables (default "sqitch"). settle: how long they are asked for a deployment that was cut off (default "20s").
 ---@param options {dir: string, database: any, name: string?, registry: string?, settle: number|string?}
 ---@return sqitch.Project
 function sqitch(options) end
