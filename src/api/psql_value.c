@@ -102,10 +102,27 @@ static int hex_digit(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* As bytea_output = escape has it: a backslash is written twice, what does not print as \ooo. */
+static void push_escaped(lua_State *L, const char *text, size_t len) {
+  luaL_Buffer out;
+  char *bytes = luaL_buffinitsize(L, &out, len);
+  size_t n = 0;
+  for (size_t i = 0; i < len; i++) {
+    bool octal = text[i] == '\\' && i + 3 < len && text[i + 1] != '\\';
+    bytes[n++] = octal ? (char)((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0')) : text[i];
+    if (text[i] == '\\') i += octal ? 3 : 1;
+  }
+  luaL_pushresultsize(&out, n);
+}
+
 /* "\x6869" → "hi" */
 static void push_bytea(lua_State *L, const char *text, size_t len, bool plain) {
-  if (plain || len < 2 || len % 2 != 0 || text[0] != '\\' || text[1] != 'x') {
+  if (plain) {
     lua_pushlstring(L, text, len);
+    return;
+  }
+  if (len < 2 || text[0] != '\\' || text[1] != 'x') {
+    push_escaped(L, text, len);
     return;
   }
   luaL_Buffer out;

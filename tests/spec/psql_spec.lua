@@ -104,6 +104,24 @@ describe("psql", function()
       assert.same({ 1, 2 }, keys)
     end)
 
+    it("rows obey row-level security, and bytea comes as bytes however the server writes it", function()
+      server:psql [[create table secluded (who text, bytes bytea); alter table secluded enable row level security;
+        create policy own on secluded using (who = current_user); grant select on secluded to plain;
+        insert into secluded values ('plain', '\x005c0aff'), ('app', '\x01')]]
+      local plain <close> = psql(server:conninfo { user = "plain", options = "-c bytea_output=escape" })
+      assert.equal("escape", plain:value "show bytea_output")
+      for _, sql in ipairs {
+        "select * from secluded", "table secluded;", "with all_of as (select * from secluded) select * from all_of -- all",
+      } do
+        local rows, each = plain:rows(sql), {}
+        for row in plain:each(sql) do each[#each + 1] = row.who end
+        assert.same({ 1, "plain", "\0\\\n\255" }, { #rows, rows[1].who, rows[1].bytes })
+        assert.same({ "plain" }, each)
+      end
+      assert.equal("25006", failure(plain.rows, plain, "select * from secluded for update").sqlstate)
+      server:psql "drop table secluded"
+    end)
+
     it("rows, row and value of nothing and of too much", function()
       assert.same(0, #db:rows "select 1 where false")
       assert.same({ "a" }, db:rows("select 1 as a where false").columns)
