@@ -39,7 +39,9 @@ describe("gitlab-rolling", function()
     -- A deploy begins between the preflight and the start.
     local words, flag = rolling:words(), rolling.box.dir .. "/looked"
     for i, word in ipairs(words) do
-      if word == "--deploy-check" then words[i + 1] = ("! [ -e %s ] || { echo a deploy runs >&2; false; } && touch %s"):format(flag, flag) end
+      if word == "--deploy-check" then
+        words[i + 1] = ("! [ -e %s ] || { echo a deploy runs >&2; false; } && touch %s"):format(flag, flag)
+      end
     end
     lab:options { slack_missing_scope = true }
     stops(rolling.box:pgsh(words, { limit = 100 }), 5, "missing_scope")
