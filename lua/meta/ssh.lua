@@ -3,11 +3,14 @@
 --
 -- The user's own configuration counts, as `ssh -G HOST` says it: aliases, users, ports, keys, agent, ProxyJump. Hosts are strict: a
 -- host whose key is not known, or is another one than is known, is refused, whatever StrictHostKeyChecking says. Keys log in
--- (agent, files; a passphrase is asked for once), never a password.
+-- (agent, files; a passphrase is asked for once, but never for the user's own ssh: then ssh-add), never a password.
 --
 -- A handle keeps one connection, made when it is first needed; any number of commands may run over it at once. Two transports do the
 -- work: the library (libssh2: fast) and, for what that cannot do (RSA keys with an old library, certificates, FIDO keys, GSSAPI,
 -- ProxyCommand), the user's own ssh. Which one is found out by itself; the log says when it is the second.
+--
+-- A server that hangs up before it has said who it is (sshd's MaxStartups) is asked again for some seconds. Hosts behind one bastion
+-- (ProxyJump) share one connection to it.
 --
 -- A command is a list of arguments, quoted for the far side, or a string for its /bin/sh. It runs in a process group of its own,
 -- without a terminal. When its time is over or its task is cancelled the far group gets TERM, and KILL two seconds later. When the

@@ -166,6 +166,7 @@ local h <close> = ssh { host = "h1", config = arg[1], transport = "lib" }
 pipe { h:output { "cat", arg[2] } }
 ]]
 
+-- pgsh syncs what it writes; scp and cat do not. Both ways are shown.
 local function files()
   local from, to = work .. "/from", work .. "/to"
   runs.shell(("head -c %d /dev/urandom >%s"):format(FILE_MB * 1000000, from))
@@ -175,6 +176,7 @@ local function files()
     { "pgsh upload, hashed, synced", pgsh("up.lua", UP, server.config, from, to, "upload") },
     { "ssh cat", ("%s h1 'cat >%s' <%s"):format(ssh, to, from) },
     { "scp", ("scp -q -F %s %s h1:%s"):format(server.config, from, to) },
+    { "scp, synced", ("scp -q -F %s %s h1:%s && %s h1 sync %s"):format(server.config, from, to, ssh, to) },
   }, FILE_MB)
   compare(("%d MB down"):format(FILE_MB), {
     { "pgsh pipe, synced", pgsh("down.lua", DOWN, server.config, from, to) },
@@ -184,6 +186,7 @@ local function files()
     { "ssh cat, synced", ("%s h1 'cat %s' >%s; sync %s"):format(ssh, from, to, to) },
     { "ssh cat, nothing written", ("%s h1 'cat %s' >/dev/null"):format(ssh, from) },
     { "scp", ("scp -q -F %s h1:%s %s"):format(server.config, from, to) },
+    { "scp, synced", ("scp -q -F %s h1:%s %s && sync %s"):format(server.config, from, to, to) },
   }, FILE_MB)
 end
 
