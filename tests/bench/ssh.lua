@@ -29,12 +29,12 @@ local function write(name, text)
   return work .. "/" .. name
 end
 
--- Wall seconds and the CPU seconds of the command and its children (the servers are nobody's child).
+-- Wall seconds and the CPU seconds of the command and its children (the servers are nobody's child). nil and why when it failed.
 local function timed(command)
   local text = runs.shell(("bash -c %s"):format(quote(
     ("TIMEFORMAT='TIME %%R %%U %%S'; { time { %s; } >%s/out 2>&1; } 2>&1; [ $? = 0 ] || echo FAILED"):format(command, work))))
   local wall, user, sys = text:match "TIME (%S+) (%S+) (%S+)"
-  if text:find "FAILED" or not wall then error(("%s\n%s%s"):format(command, text, runs.read_file(work .. "/out"):sub(1, 2000)), 0) end
+  if text:find "FAILED" or not wall then return nil, ("%s\n%s%s"):format(command, text, runs.read_file(work .. "/out"):sub(1, 2000)) end
   return tonumber(wall), tonumber(user) + tonumber(sys)
 end
 
@@ -52,8 +52,12 @@ local function compare(title, rivals, mb)
   local walls, cpus = {}, {}
   for round = 0, ROUNDS do
     for i, rival in ipairs(rivals) do
-      local wall, cpu = timed(rival[2])
-      if round > 0 then -- the first warms up
+      local wall, cpu
+      if not rival.failed then wall, cpu = timed(rival[2]) end
+      if not wall and not rival.failed then
+        rival.failed = cpu
+        if i == 1 then error(cpu, 0) end -- ours has to work
+      elseif wall and round > 0 then -- the first warms up
         walls[i], cpus[i] = walls[i] or {}, cpus[i] or {}
         table.insert(walls[i], wall)
         table.insert(cpus[i], cpu)
@@ -62,9 +66,13 @@ local function compare(title, rivals, mb)
   end
   local wall, cpu = median(walls[1]), median(cpus[1])
   for i, rival in ipairs(rivals) do
-    local w, c = median(walls[i]), median(cpus[i])
-    print(("  %-28s %7.3f s  %7.3f s CPU%s%s"):format(rival[1], w, c, mb and ("  %5.0f MB/s"):format(mb / w) or "",
-      i > 1 and ("   %5.2f times as fast, CPU 1/%.1f"):format(w / wall, c / cpu) or ""))
+    if rival.failed then
+      print(("  %-28s failed: %s"):format(rival[1], rival.failed:gsub("%s+", " "):sub(-200)))
+    else
+      local w, c = median(walls[i]), median(cpus[i])
+      print(("  %-28s %7.3f s  %7.3f s CPU%s%s"):format(rival[1], w, c, mb and ("  %5.0f MB/s"):format(mb / w) or "",
+        i > 1 and ("   %5.2f times as fast, CPU 1/%.1f"):format(w / wall, c / cpu) or ""))
+    end
   end
 end
 
