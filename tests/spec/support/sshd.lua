@@ -310,12 +310,15 @@ function Server:log(i) return read_file(("%s/sshd%d.log"):format(self.dir, i or 
 -- ---- an agent -------------------------------------------------------------------------------------------------------------
 
 function Server:agent(names)
-  local path = self.dir .. "/agent"
   self:agent_stop()
+  -- A name of its own: one that ends takes its socket away when it gets round to it.
+  self.agents = (self.agents or 0) + 1
+  local path = ("%s/agent%d"):format(self.dir, self.agents)
   must(("PGSH_SSHD=%s setsid ssh-agent -D -a %s </dev/null >/dev/null 2>&1 & echo $! >%s.pid"):format(self.dir, path, path))
   local ask = self.dir .. "/askpass"
   write_file(ask, ("#!/bin/sh\necho %s\n"):format(quote(sshd.passphrase)))
-  must(("chmod 700 %s; for i in 1 2 3 4 5 6 7 8 9; do [ -S %s ] && break; sleep 0.05; done"):format(ask, path))
+  must(("chmod 700 %s; for i in $(seq 100); do SSH_AUTH_SOCK=%s ssh-add -l >/dev/null 2>&1; [ $? != 2 ] && break; sleep 0.05; done")
+    :format(ask, path))
   for _, name in ipairs(names or {}) do
     must(("SSH_AUTH_SOCK=%s SSH_ASKPASS=%s SSH_ASKPASS_REQUIRE=force ssh-add -q %s"):format(path, ask, self:key(name)))
   end
@@ -323,8 +326,9 @@ function Server:agent(names)
 end
 
 function Server:agent_stop()
-  local pid = read_file(self.dir .. "/agent.pid"):match "%d+"
-  if pid then run(("kill %s; rm -f %s/agent %s/agent.pid"):format(pid, self.dir, self.dir)) end
+  local path = ("%s/agent%d"):format(self.dir, self.agents or 0)
+  local pid = read_file(path .. ".pid"):match "%d+"
+  if pid then run(("kill %s; rm -f %s %s.pid"):format(pid, path, path)) end
 end
 
 -- ---- all of it ------------------------------------------------------------------------------------------------------------
