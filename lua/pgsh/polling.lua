@@ -33,12 +33,12 @@ function polling.until_ms(due, what)
   host.emit("wait.ended", { what = what, ms = host.mono() - begun, ok = true })
 end
 
--- One look. True and what f returned, or false and what was seen instead; raises what is not passing.
+-- One look. True and what f returned, or false, what was seen instead, and whether that is an error; raises what is not passing.
 local function look(f, shows)
   local ok, value, seen = errors.try(f)
   if not ok then
     if not errors.passing(value) then error(value, 0) end
-    return false, errors.line(value)
+    return false, errors.line(value), true
   end
   if value then return true, value, seen end
   if seen == nil and shows then seen = shows() end
@@ -70,9 +70,11 @@ end
 local function poll(state, f, options)
   local interval = options.every_ms or FIRST_MS
   while true do
-    local held, value = look(f, options.shows)
+    local held, value, failed = look(f, options.shows)
     if held then return value end
-    if value and value ~= state.seen then
+    -- A look that was cut short by the limit itself says nothing; what was seen before does.
+    local cut = failed and state.seen and host.mono() - state.begun >= state.limit_ms
+    if value and value ~= state.seen and not cut then
       state.seen = value
       if state.announced then host.emit("wait.seen", { what = state.what, text = value }) end
     end

@@ -35,7 +35,7 @@ describe("kubernetes-dump-restore, when something fails,", function()
     upgrade:pod "mv /data/dump.good /data/dump"
     -- An error that is not allowed: a type of that name is there already.
     upgrade:sql "create type feeds as enum ('x')"
-    stopped(5, upgrade:again "resume", "the restore had errors", "42P07")
+    stopped(5, upgrade:again "resume", "the restore had errors", "42710: type \"feeds\" already exists")
     assert.match("pgsh undo", upgrade:again("resume").stderr, 1, true)
     upgrade:is_back(upgrade:again "undo")
   end)
