@@ -33,8 +33,11 @@ describe("kubernetes-dump-restore, killed and resumed,", function()
     { "after", '"effect.outcome"', '"clean-up/run"', "rm -r" },
   }
 
-  it(("at %d chosen writes of one run, ends as if it had not been"):format(#CHAIN), function()
+  it(("at %d chosen writes of one run, and with lines lost, ends as if it had not been"):format(#CHAIN), function()
     local killed = {}
+    upgrade:faults({ command = "scale", verb = "patch", action = "lost" }, { command = "apply", verb = "patch", action = "lost" },
+      { verb = "exec", contains = "pg_dump", action = "cut" }, { verb = "exec", contains = "reindex", action = "before" },
+      { verb = "exec", contains = "PG_VERSION", action = "cut", skip = 1 })
     for _, point in ipairs(CHAIN) do
       local env = run.crash(nil, point[1])
       env.CRASH_WORDS = table.concat(point, "\n", 2)
@@ -53,6 +56,11 @@ describe("kubernetes-dump-restore, killed and resumed,", function()
     end
     assert.equal(1, dumps, where)
     assert.equal(1, restores, where)
+    -- And there is no way back any more, which must not be tried.
+    local back = upgrade:again "undo"
+    assert.not_equal(0, back.exit)
+    assert.match("there is no way back", back.stderr, 1, true)
+    upgrade:is_whole({ exit = 0, stderr = "" }, "undo")
   end)
 
   if FULL then
