@@ -61,6 +61,8 @@ function transcript(path) end
 ---What the reference says that holds a word. Only in the shell.
 ---@param part string
 function apropos(part) end
+---Where this shell keeps and finds things: versions, history, modules, terminal, agent, what counts as production. Only in the shell.
+function doctor() end
 ---The traceback of the last error (_err). Only in the shell.
 function tb() end
 

@@ -139,6 +139,8 @@ static void cli_take_signals(Cli *cli) {
   /* A script that was computing has raised it already, and the engine may be asking by now: that question is not to be hit. */
   if ((news & SIGNAL_INTERRUPTED) && edit_is_reading(cli->edit))
     edit_interrupt(cli->edit);
+  else if ((news & SIGNAL_INTERRUPTED) && edit_is_waiting(cli->edit) && prompt_interrupt(cli->prompt))
+    vm_interrupts_clear(cli->vm); /* it was for a job's question, not for the line behind it */
   else if ((news & SIGNAL_INTERRUPTED) && vm_interrupts(cli->vm) > 0)
     cli_interrupt(cli);
   if (news & SIGNAL_RESIZED) edit_resize(cli->edit);

@@ -294,7 +294,7 @@ static bool edit_begin(Edit *edit, Loop *loop, EditOp *op, const char *prompt, c
   edit->kept = mem_strdup(preset);
   edit->kept_point = preset != NULL ? (int)strlen(preset) : 0;
   view_set_curtain(edit->view, on_curtain, edit);
-  edit_take(edit);
+  if (!view_is_suspended(edit->view)) edit_take(edit); /* else when the question of a job has been answered */
   return true;
 }
 
@@ -389,7 +389,8 @@ void edit_free(Edit *edit) {
 }
 
 const Console *edit_console(Edit *edit) { return &edit->console; }
-bool edit_is_reading(const Edit *edit) { return edit->op != NULL; }
+bool edit_is_reading(const Edit *edit) { return edit->installed; }
+bool edit_is_waiting(const Edit *edit) { return edit->op != NULL && !edit->installed; }
 
 void edit_interrupt(Edit *edit) {
   if (edit->op == NULL) return;

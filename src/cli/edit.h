@@ -18,6 +18,8 @@ void edit_free(Edit *edit);
 const Console *edit_console(Edit *edit);
 /* Is a line being typed? Then Ctrl-C is for it. */
 bool edit_is_reading(const Edit *edit);
+/* Is one to be typed as soon as somebody else (a question of a job) has given the terminal back? */
+bool edit_is_waiting(const Edit *edit);
 /* Ctrl-C: throw the line away. */
 void edit_interrupt(Edit *edit);
 /* TERM, HUP: end of input, now and for good. */

@@ -264,6 +264,12 @@ static void prompt_begin(PromptOp *p) {
   fdwatch_set(p->watch, UV_READABLE);
 }
 
+bool prompt_interrupt(Prompt *prompt) {
+  if (prompt->first == NULL) return false;
+  op_cancel(&prompt->first->answer.op, ERR_INTERRUPTED);
+  return true;
+}
+
 void prompt_redraw(Prompt *prompt) {
   PromptOp *p = prompt->first;
   if (p == NULL || p->watch == NULL) return;

@@ -20,6 +20,8 @@ AnswerOp *prompt_ask(void *self, Loop *loop, const Question *question);
 bool prompt_can_ask(const Prompt *prompt);
 /* From now on nobody answers (SIGTERM, SIGHUP). A question that stands is not touched. */
 void prompt_close_input(Prompt *prompt);
+/* Ctrl-C: the question that stands is not answered (ERR_INTERRUPTED). False: there is none. */
+bool prompt_interrupt(Prompt *prompt);
 /* The question that stands, if any, once more (after the process was stopped and continued). */
 void prompt_redraw(Prompt *prompt);
 

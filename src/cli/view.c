@@ -147,6 +147,8 @@ void view_resume(View *view) {
   live_touch(view);
 }
 
+bool view_is_suspended(const View *view) { return view->suspended > 0; }
+
 /* For a terminal: what servers and files contain must not command it. Line ends and tabs stay. */
 static void view_add_harmless(Buf *out, const char *text) {
   while (*text != '\0') {

@@ -45,6 +45,7 @@ void view_finish(View *view, int exit_status, const Err *err);
 /* Somebody else writes to the terminal for a while: nothing is drawn, and what would be printed is held back. Nests. */
 void view_suspend(View *view);
 void view_resume(View *view);
+bool view_is_suspended(const View *view);
 /* While suspended for a question: the head of the line the operator types in ("READ-ONLY 0:31 of 5:00  "), kept up to date in
  * place until view_resume when `ticking`. Printed by this call; empty when no clock is open. */
 void view_show_clocks(View *view, bool ticking);

@@ -46,6 +46,7 @@ function Jobs:spawn(name, f, ...)
     self.threads[coroutine.running()] = job
     local results = table.pack(errors.try(f, ...))
     job.ended, job.outcome = host.mono(), results[1] and "ok" or errors.line(results[2])
+    if self.shell.refresh then self.shell.refresh() end
     if results[1] then
       tell(job, ("done in %s: %s"):format(host.span(job.ended - job.begun), name))
     else
@@ -67,7 +68,7 @@ end
 function Jobs:running()
   local count = 0
   for _, job in ipairs(self.list) do
-    if not job.task:done() then count = count + 1 end
+    if not job.ended then count = count + 1 end
   end
   return count
 end

@@ -132,6 +132,21 @@ function words.new(shell)
     out((problem.traceback or text_or_value(problem)) .. "\n")
   end
 
+  function own.doctor()
+    local size, lines = host.terminal(), {}
+    local function add(what, value) lines[#lines + 1] = ("%-12s %s"):format(what, tostring(value)) end
+    add("pgsh", host.version)
+    add("run", shell.current.run or "none yet")
+    add("history", shell.history and shell.history.path or "-")
+    add("modules", host.getenv "PGSH_PATH" or "embedded")
+    add("terminal", ("%s, %d x %d, %s"):format(host.getenv "TERM" or "?", size.columns, size.rows, size.colour and "colour" or "no colour"))
+    add("pager", host.getenv "PGSH_PAGER" or host.getenv "PAGER" or "less -SRFX")
+    add("ssh agent", host.getenv "SSH_AUTH_SOCK" or "none")
+    add("production", table.concat(shell.gate.patterns, "  "))
+    for _, window in ipairs(shell.gate:targets()) do add("writable", window) end
+    out(table.concat(lines, "\n") .. "\n")
+  end
+
   function own.dry_run(on) shell.dry = on ~= false end
 
   function own.max_rows(count)

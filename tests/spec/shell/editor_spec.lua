@@ -284,6 +284,21 @@ describe("the shell's line", function()
     screen:see "cancelled.*RO>$"
   end)
 
+  it("takes a block from an editor, and a file", function()
+    local file = assert(io.open(box.dir .. "/editor", "w"))
+    file:write "#!/bin/sh\nprintf 'for i = 1, 2 do\\n  print(\"edited\", i)\\nend\\n' >\"$1\"\n"
+    file:close()
+    os.execute("chmod +x " .. box.dir .. "/editor")
+    box.env.EDITOR = box.dir .. "/editor"
+    open()
+    screen:line "\\e"
+    screen:see "edited%s+1\nedited%s+2\n"
+    file = assert(io.open(box.dir .. "/entries.lua", "w"))
+    file:write "from_file = 1\nprint('read', from_file)\n"
+    file:close()
+    assert.truthy(enter("\\i " .. box.dir .. "/entries.lua"):find "\nread%s+1\n")
+  end)
+
   it("reads init.lua, whose errors do not keep anybody from the prompt", function()
     os.execute("mkdir -p " .. box.dir .. "/home/.config/pgsh")
     local file = assert(io.open(box.dir .. "/home/.config/pgsh/init.lua", "w"))

@@ -320,6 +320,26 @@ select 1 from nowhere;
     assert.truthy(enter "3":find "\n3\n")
   end)
 
+  it("lets a job ask, and gives the line back afterwards", function()
+    open()
+    screen:line "spawn('writer', function() wait(0.5) return psql(os.getenv 'CONN'):execute 'create table by_job (a int)' end)"
+    screen:see "1 job RO>$"
+    screen:type "half a li"
+    screen:see "create table by_job %(a int%)\n.*%[n%]o\n>$"
+    screen:keys "C-c"
+    screen:see "%[job 1%] failed: .*RO> half a li$"
+    screen:keys "C-u"
+    screen:line "spawn('writer', function() wait(0.5) return psql(os.getenv 'CONN'):execute 'create table by_job (a int)' end)"
+    screen:see "1 job RO>$"
+    screen:line "wait(1)"
+    screen:see "%[n%]o\n>$"
+    socket.sleep(0.8)
+    screen:line "y"
+    screen:see "%[job 2%] done in [^\n]*\n[^\n]*RO>$"
+    assert.truthy(enter "4":find "\n4\n")
+    server:psql "drop table by_job"
+  end)
+
   it("survives the server's end, and its return", function()
     open()
     enter "select 1;"
