@@ -238,6 +238,9 @@ function host.runs() end
 ---Take the locks of the targets for this run. Raises ERR_LOCKED with who holds which.
 ---@param keys string[]             # "heroku crates-io"
 function host.lock(keys) end
+---Give such locks back; else they are kept until the process ends.
+---@param keys string[]
+function host.unlock(keys) end
 
 ---@return integer ms               # milliseconds since 1970, UTC
 function host.now() end

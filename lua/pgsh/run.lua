@@ -44,6 +44,9 @@ local function emit_facts(current)
   for _, fact in ipairs(current.facts) do current:emit("fact", { name = fact.name, value = fact.value }) end
 end
 
+---Targets of these kinds are nobody's alone: they are not locked.
+run.SHARED = SHARED
+
 local function lock(current)
   local keys = {}
   for _, target in ipairs(host.targets()) do

@@ -197,7 +197,10 @@ function Shell:run(text, f, options)
     return table.unpack(values, 1, values.n)
   end)
   local tick = ticker(first_line(text))
+  self.line_task = task
   local results = await(task)
+  self.line_task = nil
+  if self.jobs:running() == 0 then self.gate:unlock() end
   tick:cancel()
   host.interrupts()
   current.scope = nil

@@ -110,9 +110,23 @@ static int l_host_lock(lua_State *L) {
   return 0;
 }
 
+static int l_host_unlock(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, 1); i <= n; i++) {
+    lua_rawgeti(L, 1, i);
+    store_unlock(host_store(L), luaL_checkstring(L, -1));
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
 void host_add_store(lua_State *L) {
-  static const luaL_Reg functions[] = {{"run_begin", l_host_run_begin}, {"run_resume", l_host_run_resume},
-                                       {"run_read", l_host_run_read},   {"runs", l_host_runs},
-                                       {"lock", l_host_lock},           {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"run_begin", l_host_run_begin},
+                                       {"run_resume", l_host_run_resume},
+                                       {"run_read", l_host_run_read},
+                                       {"runs", l_host_runs},
+                                       {"lock", l_host_lock},
+                                       {"unlock", l_host_unlock},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

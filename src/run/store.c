@@ -17,10 +17,15 @@
 #include "base/clock.h"
 #include "run/store_pg.h"
 
+typedef struct StoreLock {
+  int fd;
+  char *key; /* NULL: a run's own */
+} StoreLock;
+
 struct Store {
   char *dir;
   StorePg *pg; /* NULL: on disk */
-  int *locks;
+  StoreLock *locks;
   size_t lock_count, lock_cap;
 };
 
@@ -49,8 +54,10 @@ Store *store_new(const char *where) {
 
 void store_free(Store *store) {
   if (store == NULL) return;
-  for (size_t i = 0; i < store->lock_count; i++)
-    close(store->locks[i]);
+  for (size_t i = 0; i < store->lock_count; i++) {
+    close(store->locks[i].fd);
+    free(store->locks[i].key);
+  }
   free(store->locks);
   store_pg_free(store->pg);
   free(store->dir);
@@ -98,12 +105,12 @@ static void store_sync_dir(const char *path) {
 
 /* ---- locks ------------------------------------------------------------------------------------------------------------ */
 
-static void store_hold(Store *store, int fd) {
+static void store_hold(Store *store, int fd, const char *key) {
   if (store->lock_count == store->lock_cap) {
     store->lock_cap = store->lock_cap > 0 ? store->lock_cap * 2 : 8;
-    store->locks = mem_realloc(store->locks, store->lock_cap * sizeof(int));
+    store->locks = mem_realloc(store->locks, store->lock_cap * sizeof *store->locks);
   }
-  store->locks[store->lock_count++] = fd;
+  store->locks[store->lock_count++] = (StoreLock){fd, mem_strdup(key)};
 }
 
 static char *store_holder_of(int fd) {
@@ -173,7 +180,7 @@ static bool store_lock_run(Store *store, const char *id, Err *err) {
   free(path);
   if (fd >= 0) {
     store_sign(fd, id);
-    store_hold(store, fd);
+    store_hold(store, fd, NULL);
     return true;
   }
   if (holder != NULL) {
@@ -197,7 +204,7 @@ bool store_lock(Store *store, const char *key, const char *run, Err *err) {
   int fd = store_make_dirs(dir, err) ? store_flock(path, &holder, err) : -1;
   if (fd >= 0) {
     store_sign(fd, run);
-    store_hold(store, fd);
+    store_hold(store, fd, key);
   } else if (holder != NULL) {
     err_set(err, ERR_LOCKED, "%s is held by %s", key, holder);
     err_set_hint(err, "wait for that run to end, or look at it with: pgsh runs");
@@ -207,6 +214,21 @@ bool store_lock(Store *store, const char *key, const char *run, Err *err) {
   free(path);
   buf_fini(&name);
   return fd >= 0;
+}
+
+void store_unlock(Store *store, const char *key) {
+  if (store->pg != NULL) {
+    store_pg_unlock(store->pg, key);
+    return;
+  }
+  for (size_t i = 0; i < store->lock_count; i++) {
+    StoreLock *lock = &store->locks[i];
+    if (lock->key == NULL || strcmp(lock->key, key) != 0) continue;
+    close(lock->fd);
+    free(lock->key);
+    *lock = store->locks[--store->lock_count];
+    return;
+  }
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------------------------- */

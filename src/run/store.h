@@ -36,5 +36,7 @@ StoreRun *store_list(Store *store, size_t *count, Err *err);
 void store_free_list(StoreRun *runs, size_t count);
 /* Lock a target for a run, until store_free. ERR_LOCKED names the holder. */
 bool store_lock(Store *store, const char *key, const char *run, Err *err);
+/* Give it back before that. */
+void store_unlock(Store *store, const char *key);
 
 #endif

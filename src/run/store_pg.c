@@ -92,6 +92,19 @@ bool store_pg_lock(StorePg *store, const char *key, const char *holder, Err *err
   return true;
 }
 
+void store_pg_unlock(StorePg *store, const char *key) {
+  for (size_t i = 0; i < store->held_count; i++) {
+    Held *held = &store->held[i];
+    if (strcmp(held->key, key) != 0) continue;
+    /* When the line is lost, so is the lock. */
+    (void)pgsync_exec(store->db, "select pg_advisory_unlock(" LOCK_NUMBER ")", 1, &key, NULL, NULL);
+    free(held->key);
+    free(held->holder);
+    *held = store->held[--store->held_count];
+    return;
+  }
+}
+
 /* After the line was lost: the locks went with the session. Somebody else may hold one by now. */
 static bool store_pg_retake(StorePg *store, Err *err) {
   for (size_t i = 0; i < store->held_count; i++)

@@ -18,5 +18,6 @@ json_t *store_pg_read(StorePg *store, const char *id, Err *err);
 StoreRun *store_pg_list(StorePg *store, size_t *count, Err *err);
 /* `holder` is the text others read. */
 bool store_pg_lock(StorePg *store, const char *key, const char *holder, Err *err);
+void store_pg_unlock(StorePg *store, const char *key);
 
 #endif

@@ -126,9 +126,10 @@ local function ask(self, change, danger, production)
   }) == "y"
 end
 
--- Somebody else's run may be at work on it.
+-- Somebody else's run may be at work on it. The lock is held until the entry ends, or the window does: a shell that is left open must not
+-- keep everybody from the target.
 local function lock(self, change)
-  if self.locked[change.target] or self.shell.inside then return end
+  if self.locked[change.target] or self.shell.inside or require("pgsh.run").SHARED[change.kind] then return end
   local ok, problem = errors.try(host.lock, { change.target })
   if not ok and problem.kind ~= "locked" then error(problem, 0) end
   if not ok then
@@ -185,6 +186,7 @@ end
 function Gate:close(target, why)
   if not self.windows[target] then return end
   self.windows[target] = nil
+  if self.shell.line_task == nil then self:unlock() end
   host.emit("shell.window", { open = false, target = target, reason = why, by = why and "clock" or "operator" })
   require("pgsh.log").warn("read-only again: %s%s", target, why and " (" .. why .. ")" or "")
 end
@@ -192,6 +194,16 @@ end
 ---@return boolean
 function Gate:has_windows()
   return next(self.windows) ~= nil
+end
+
+---An entry has ended.
+function Gate:unlock()
+  for target in pairs(self.locked) do
+    if not self.windows[target] then
+      host.unlock { target }
+      self.locked[target] = nil
+    end
+  end
 end
 
 ---Close what has run out.

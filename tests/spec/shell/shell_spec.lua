@@ -320,6 +320,39 @@ select 1 from nowhere;
     assert.truthy(enter "3":find "\n3\n")
   end)
 
+  it("says when a run is at work on the target, and does not keep runs from it", function()
+    local file = assert(io.open(box.dir .. "/long.lua", "w"))
+    file:write [[
+procedure { name = "long", summary = "Holds its target" }
+local db = psql(param.string { "conn", "the database", required = true })
+step "Hold" (function()
+  db:execute "select 1"
+  wait.upto("30s", "the file", function() return sh.read({ "test", "-e", "go" }, { ok = { 0, 1 } }).exit == 0 end)
+end)
+]]
+    file:close()
+    local long = box:start({ "-y", box.dir .. "/long.lua", "--conn", server:conninfo() })
+    long:expect "waiting: the file"
+    open()
+    screen:line "update accounts set name = 'n1' where id = 1;"
+    screen:see "%[n%]o\n>$"
+    screen:line "y"
+    screen:see "is held by .*change it all the same: type 127.* to confirm\n>$"
+    screen:line(("127.0.0.1:%d/postgres"):format(server.port))
+    screen:see "UPDATE 1"
+    long:signal "INT"
+    long:wait()
+    screen:line "update accounts set name = 'n1' where id = 2;"
+    screen:see "%[n%]o\n>$"
+    screen:line "y"
+    screen:see "UPDATE 1.*UPDATE 1"
+    server:psql "update accounts set name = 'n2' where id = 2"
+    long = box:start({ "-y", box.dir .. "/long.lua", "--conn", server:conninfo() })
+    long:expect "waiting: the file"
+    long:signal "INT"
+    long:wait()
+  end)
+
   it("lets a job ask, and gives the line back afterwards", function()
     open()
     screen:line "spawn('writer', function() wait(0.5) return psql(os.getenv 'CONN'):execute 'create table by_job (a int)' end)"
