@@ -221,16 +221,19 @@ end
 ---@param values table
 ---@param took? integer
 function Shell:show(values, took)
-  local pieces, bytes = {}, 0
+  local pieces, is_table = {}, false
   local paged = require("pgsh.shell.pager").wanted(self)
   local function piece(text)
     if not paged then return out(text) end
-    pieces[#pieces + 1], bytes = text, bytes + #text
+    pieces[#pieces + 1] = text
   end
   for i = 1, values.n do
-    if values[i] ~= nil then show.value(values[i], self.format, took, piece) end
+    if values[i] ~= nil then
+      show.value(values[i], self.format, took, piece)
+      is_table = is_table or show.columns(values[i]) ~= nil
+    end
   end
-  if paged then require("pgsh.shell.pager").put(table.concat(pieces), out) end
+  if paged then require("pgsh.shell.pager").put(table.concat(pieces), out, is_table) end
 end
 
 local function tell_error(problem, sql)

@@ -64,7 +64,7 @@ static void host_add_caret(const char *text, int line, const char *message, Buf 
 static int host_syntax_error(lua_State *L, const char *text, const char *chunkname) {
   const char *message = lua_tostring(L, -1), *rest;
   int line = host_error_line(message, &rest);
-  const char *file = chunkname[0] == '@' ? chunkname + 1 : chunkname;
+  const char *file = chunkname[0] == '@' || chunkname[0] == '=' ? chunkname + 1 : chunkname;
   Err err = {0};
   Buf caret = {0};
   if (line > 0) {

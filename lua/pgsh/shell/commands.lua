@@ -10,21 +10,27 @@ local function out(text) host.emit("output", { text = text }) end
 local HELP = [[
 What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change is shown and asked about.
 
-  db = psql "service=prod"     the database SQL goes to (also \c CONNINFO); db:rows, db:row, db:value, db:execute
-  select … ;                   runs on db; update … ; is shown, with the number of rows, and asked about
-  rw(db, "reason", 10)         changes to db are not asked about for 10 minutes; ro(db) ends that
-  _  _1 … _9  _rs  _err        the last value, earlier ones, the last rows, the last error; tb() its traceback
-  full()  as "csv"  to "x.csv" the last rows: all of them, in another format, in a file
-  spawn(f)  jobs()  watch(2, f)  in the background; what runs there; the same look every 2 s
-  pg.activity(db)  pg.locks(db)  pg.replication(db)  pg.bloat(db)  pg.progress(db)  pg.terminate(db, pid)
-  save "fix.lua"               the changes of this session as a procedure; transcript "x.lua": all of it as a script
-  help "step"  ?db  apropos "dump"   the reference
-  history()  timing()  format "json"  dry_run()  max_rows(0)
+  db = psql "service=prod"      the database that SQL goes to; also \c CONNINFO
+  select … ;                    runs on db; update … ; is shown, with the number of rows, and asked about
+  db:rows "…"  db:execute "…"   the same from Lua; also :row :value :each :transaction
+  rw(db, "reason", 10)          changes to db are not asked about for 10 minutes; ro(db) ends that
 
-  \d [NAME]  \dt  \di  \dv  \df  \dn  \du  \l     what there is
-  \x [on|off|auto]  \timing  \watch [SECONDS]  \c CONNINFO  \e  \i FILE  \o  \r  \q  \?
+  pg.activity(db)  pg.locks(db)  pg.replication(db)  pg.progress(db)  pg.bloat(db)  pg.terminate(db, pid)
+  ssh "host":read "uptime"      on another host; sh.read "df -h" here; http, kubectl, heroku … : help "ssh"
 
-Ctrl-C cancels what runs (on the server too) and keeps the connection; again: stops waiting for that; Ctrl-\ leaves at once.
+  _  _1 … _9  _rs  _err         the last value, earlier ones, the last rows, the last error
+  full()  as "csv"  to "x.csv"  the last rows: all of them, in another format, into a file
+  spawn(f)  jobs()              in the background, and what runs there
+  watch(2, f)                   the same look every 2 s
+  save "fix.lua"                the changes of this session as a procedure; transcript "x.lua": all of it
+  help "step"  ?db  apropos "dump"  the reference
+  history()  timing()  format "json"  max_rows(0)  dry_run()  tb()  doctor()
+
+  \d [NAME]  \dt  \di  \dv  \df  \dn  \du  \l       what there is
+  \x [on|off|auto]  \timing  \watch [SECONDS]  \c CONNINFO  \e  \i FILE  \q  \?
+
+Ctrl-C cancels what runs, on the server too, and keeps the connection; again: stops waiting for that.
+Ctrl-\ leaves at once.
 ]]
 
 -- SQL of the psql aliases; %s is the operator's pattern as a regular expression.
@@ -130,11 +136,11 @@ function on.timing(shell, rest)
 end
 
 function on.c(shell, rest)
-  if rest ~= "" and rest ~= "-" then shell.env.db = shell.env.psql(rest) end
-  local db = shell:database()
+  local db = rest ~= "" and rest ~= "-" and shell.env.psql(rest) or shell:database()
   return shell:run("\\c " .. rest, function()
     local who = db:row "select current_database() as database, current_user as user, pg_is_in_recovery() as standby, version() as version"
     out(("connected to %s as %s, %s\n%s\n"):format(tostring(db), who.user, who.standby and "a standby" or "a primary", who.version))
+    shell.vars.db = db -- only now: the former one stays when this one cannot be reached
   end, {})
 end
 

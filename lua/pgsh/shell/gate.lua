@@ -101,7 +101,7 @@ local function rendering(self, change, danger, production)
   local function add(text)
     for line in (text .. "\n"):gmatch("(.-)\n") do lines[#lines + 1] = "         " .. line end
   end
-  if change.address then add("at " .. change.address) end
+  if change.address and change.address ~= change.name then add("at " .. change.address) end
   add(change.show)
   if change.detail and change.detail ~= "" then add(change.detail) end
   local rows = estimate(self, change)

@@ -17,19 +17,23 @@ local function harmless(text)
   return (text:gsub("[\0-\8\11-\31\127]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
-local function fits(text, size)
+-- A table that is wider than the screen is better read in a pager; other text is wrapped by the terminal.
+local function fits(text, size, is_table)
   local lines = 0
   for line in text:gmatch("([^\n]*)\n") do
-    lines = lines + 1
-    if lines >= size.rows - 1 or #line > size.columns and host.width(line) > size.columns then return false end
+    local width = #line > size.columns and host.width(line) or 0
+    if is_table and width > size.columns then return false end
+    lines = lines + math.max(1, (width + size.columns - 1) // size.columns)
+    if lines >= size.rows - 1 then return false end
   end
   return true
 end
 
 ---@param text string
 ---@param out fun(text: string)
-function pager.put(text, out)
-  if text == "" or fits(text, host.terminal()) then return text ~= "" and out(text) end
+---@param is_table boolean
+function pager.put(text, out, is_table)
+  if text == "" or fits(text, host.terminal(), is_table) then return text ~= "" and out(text) end
   local command = host.getenv "PGSH_PAGER" or host.getenv "PAGER"
   if not command or not command:find("%S") then command = DEFAULT end
   if command == "cat" or host.getenv "TERM" == "dumb" then return out(text) end

@@ -246,6 +246,14 @@ function show.text(value)
     local name = require("pgsh.help").name_of(value)
     return name and ("function %s    (help %s)"):format(name, name) or tostring(value)
   end
+  local meta = type(value) == "table" and debug.getmetatable(value)
+  local name = type(meta) == "table" and type(rawget(meta, "__name")) == "string" and rawget(meta, "__name"):match("^pgsh%.(%l[%w_]*)$")
+  if name and type(rawget(meta, "__pairs")) == "function" then
+    local names = {}
+    for key in pairs(value) do names[#names + 1] = tostring(key) end
+    table.sort(names)
+    return ("module %s: %s    (help %q)"):format(name, table.concat(names, ", "), name)
+  end
   return require("pgsh.inspect").text(value)
 end
 

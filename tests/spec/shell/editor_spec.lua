@@ -284,6 +284,22 @@ describe("the shell's line", function()
     screen:see "cancelled.*RO>$"
   end)
 
+  it("watches, marks what is new, and survives a failure", function()
+    server:psql "create table seen (a int); insert into seen values (1)"
+    open()
+    screen:line "watch(0.2, 'select a from seen order by a;')"
+    screen:see "\n a\n%-%-%-\n 1\n%(1 row%)\n.*\n 1\n%(1 row%)"
+    server:psql "insert into seen values (2)"
+    screen:see "\n 1\n>2\n%(2 rows%)"
+    server:psql "alter table seen rename to gone"
+    screen:see "pgsh: .*does not exist.*every 0%.2 s"
+    server:psql "alter table gone rename to seen"
+    screen:see "does not exist.*\n 2\n%(2 rows%)"
+    screen:keys "C-c"
+    screen:see "cancelled.*RO>$"
+    server:psql "drop table seen"
+  end)
+
   it("takes a block from an editor, and a file", function()
     local file = assert(io.open(box.dir .. "/editor", "w"))
     file:write "#!/bin/sh\nprintf 'for i = 1, 2 do\\n  print(\"edited\", i)\\nend\\n' >\"$1\"\n"

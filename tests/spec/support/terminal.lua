@@ -36,7 +36,16 @@ function terminal.open(box, options)
   return self
 end
 
-function Terminal:close() self:tmux("kill-server") end
+-- Waits for the end of what ran in it: it may still be writing into the box.
+function Terminal:close()
+  local shell = self:tmux("display-message", "-p", "-t", "t", "#{pane_pid}"):match "^%d+$"
+  local children = shell and run.shell("ps -o pid= --ppid " .. shell) or ""
+  self:tmux("kill-server")
+  local deadline = socket.gettime() + 8
+  for pid in children:gmatch "%d+" do
+    while run.read_file(("/proc/%s/stat"):format(pid)) ~= "" and socket.gettime() < deadline do socket.sleep(0.01) end
+  end
+end
 function Terminal:keys(...) self:tmux("send-keys", "-t", "t", ...) end
 -- tmux takes a semicolon at the end for its own.
 function Terminal:type(text) self:tmux("send-keys", "-l", "-t", "t", (text:gsub(";$", "\\;"))) end
