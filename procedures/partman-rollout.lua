@@ -420,7 +420,7 @@ local upgrade = step "Upgrade the follower" {
   id = "upgrade",
   keep = function() return follower:upgrade_before() end,
   run = function(kept) return follower:run_upgrade { version = version, before = kept } end,
-  undo = { "it cannot be taken back: wait until it is over; the old primary stays as it is", function(kept)
+  undo = { "it cannot be taken back: wait until it is over; the old primary stays as it is, and has no follower any more", function(kept)
     follower:wait_upgrade { before = kept, version = version, timeout = upgrade_limit, settle = settle, however = true }
   end },
   doc = commands(("heroku pg:upgrade %s -a %s"):format(upgrade_name, logs_name))
