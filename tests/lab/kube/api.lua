@@ -17,7 +17,8 @@ local function find(cluster, kind, namespace, name)
   local object = cluster.store:get(kind, namespace, name)
   if object then return object end
   -- A missing namespace is only named where the server looks for it: on reads of a namespaced object it does not exist either.
-  if kinds.of(kind).namespaced and namespace and not cluster.store:get("Namespace", nil, namespace) then refuse.not_found("Namespace", namespace) end
+  if kinds.of(kind).namespaced and namespace and not cluster.store:get("Namespace", nil, namespace) then refuse.not_found("Namespace",
+    namespace) end
   refuse.not_found(kind, name)
 end
 
@@ -65,7 +66,8 @@ function api.admit(cluster, object, dry)
   defaults.fill(object, cluster)
   validate.object(object)
   defaults.admit(object)
-  if cluster.store:get(object.kind, object.metadata.namespace, object.metadata.name) then refuse.exists(object.kind, object.metadata.name) end
+  if cluster.store:get(object.kind, object.metadata.namespace, object.metadata.name) then refuse.exists(object.kind,
+    object.metadata.name) end
   if object.kind == "Pod" then object.status = { phase = "Pending", qosClass = "BestEffort" } end
   if object.kind == "Deployment" or object.kind == "StatefulSet" or object.kind == "ReplicaSet" then object.status = object.status or {} end
   if object.kind == "StatefulSet" or object.kind == "ReplicaSet" then object.status.replicas = object.status.replicas or 0 end

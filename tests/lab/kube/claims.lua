@@ -77,7 +77,8 @@ end
 local function start_provisioning(cluster, claim)
   if cluster.provisioning[claim.metadata.uid] then return end
   cluster.provisioning[claim.metadata.uid] = true
-  cluster.store:event(claim, "Normal", "ExternalProvisioning", ('waiting for a volume to be created, either by external provisioner "%s" or '
+  cluster.store:event(claim, "Normal", "ExternalProvisioning",
+    ('waiting for a volume to be created, either by external provisioner "%s" or '
     .. "manually created by system administrator"):format(claims.DRIVER), "persistentvolume-controller")
   cluster:spawn("provision", function()
     cluster:pause(cluster.options.provision_ms)
@@ -110,7 +111,8 @@ local function reconcile_pending(cluster, claim)
     start_provisioning(cluster, claim)
   elseif (claim.spec.storageClassName or "") ~= "" then
     if not cluster.warned[claim.metadata.uid] then
-      store:event(claim, "Warning", "ProvisioningFailed", ('storageclass.storage.k8s.io "%s" not found'):format(claim.spec.storageClassName),
+      store:event(claim, "Warning", "ProvisioningFailed",
+        ('storageclass.storage.k8s.io "%s" not found'):format(claim.spec.storageClassName),
         "persistentvolume-controller")
     end
     cluster.warned[claim.metadata.uid] = true

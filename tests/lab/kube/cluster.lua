@@ -25,7 +25,8 @@ cluster.DEFAULTS = {
 
 function cluster.new(queue, dir)
   local self = setmetatable({
-    queue = queue, dir = dir, store = store.new(), options = {}, user = "deployer", node_name = "lke-node-1", node_address = "192.168.128.10",
+    queue = queue, dir = dir, store = store.new(), options = {}, user = "deployer", node_name = "lke-node-1",
+      node_address = "192.168.128.10",
     default_class = "linode-block-storage", monotime = cqueues.monotime,
   }, Cluster)
   for name, value in pairs(cluster.DEFAULTS) do self.options[name] = value end
@@ -62,7 +63,8 @@ end
 
 function Cluster:new_claim_object(namespace, name, given)
   return {
-    apiVersion = "v1", kind = "PersistentVolumeClaim", metadata = { name = name, namespace = namespace, labels = objects.copy(given.metadata.labels) },
+    apiVersion = "v1", kind = "PersistentVolumeClaim", metadata = { name = name, namespace = namespace,
+      labels = objects.copy(given.metadata.labels) },
     spec = objects.copy(given.spec),
   }
 end

@@ -60,7 +60,8 @@ local function state(cluster)
     local container = runtime and runtime.containers[1]
     out.pods[i] = {
       name = pod.metadata.name, namespace = pod.metadata.namespace, phase = pod.status.phase, ready = workloads.is_ready(pod),
-      terminating = pod.metadata.deletionTimestamp ~= nil, address = runtime and runtime.address, restarts = container and container.restarts or 0,
+      terminating = pod.metadata.deletionTimestamp ~= nil, address = runtime and runtime.address, restarts = container
+        and container.restarts or 0,
       running = container and container.state.running ~= nil or false,
     }
   end
@@ -71,7 +72,8 @@ local function state(cluster)
   end
   for _, volume in ipairs(cluster.store:list "PersistentVolume") do
     out.volumes[volume.metadata.name] = {
-      phase = volume.status.phase, handle = volume.spec.csi and volume.spec.csi.volumeHandle, terminating = volume.metadata.deletionTimestamp ~= nil,
+      phase = volume.status.phase, handle = volume.spec.csi and volume.spec.csi.volumeHandle,
+        terminating = volume.metadata.deletionTimestamp ~= nil,
     }
   end
   return 200, out

@@ -6,7 +6,8 @@
 --   stuck-terminating  a pod does not end
 -- on: a Lua pattern of the object's name (of the image's); absent: all.
 --
--- Those of requests, consumed in order by what matches: { verb = "patch", resource = "deployments", name = "^site$", skip, times, action = …}
+-- Those of requests, consumed in order by what matches: { verb = "patch", resource = "deployments", name = "^site$", skip, times, action =
+-- …}
 --   verb: get, list, create, patch, delete, exec, log ("scale", "apply" too: the words of the command line, in command)
 --   contains: plain text that the words of an exec hold;   times: how often (default 1; 0: for ever);   skip: matches let pass first
 --   action:
@@ -14,7 +15,8 @@
 --     throttled   429, after kubectl's own tries                   forbidden, unauthorized, conflict, internal
 --     lost        done, but the connection ends before the answer
 --     and of exec: before  not started; the node cannot be dialled
---                  cut     the connection ends after bytes (default 0) of output (or of input: input = true), the process goes on (kill = true: it dies)
+--                  cut     the connection ends after bytes (default 0) of output (or of input: input = true), the process goes on (kill =
+--                  true: it dies)
 --                  after   the command ended, its status is lost: exit status 0 and no word, or status and text given here
 --     status, text: of a cut or after; what kubectl exits with (default 0) and prints on stderr (default nothing)
 local check = require "core.check"
@@ -30,7 +32,8 @@ local ACTIONS = { "refused", "timeout", "throttled", "forbidden", "unauthorized"
 local OF_EXEC = { before = true, cut = true, after = true }
 
 local RULE = check.record({
-  verb = check.filled, resource = check.filled, name = check.filled, namespace = check.filled, contains = check.filled, command = check.filled,
+  verb = check.filled, resource = check.filled, name = check.filled, namespace = check.filled, contains = check.filled,
+    command = check.filled,
   times = check.natural, skip = check.natural, action = check.one_of(ACTIONS), bytes = check.natural, input = check.boolean,
   kill = check.boolean, status = check.natural, text = check.string,
 }, { "action" })

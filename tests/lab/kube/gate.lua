@@ -13,7 +13,8 @@ local gate = {}
 
 local OPS = {
   get = api.get, list = api.list, create = api.create, apply = api.apply, patch = api.patch, scale = api.scale, set_image = api.set_image,
-  restart = api.restart, pause = api.pause, history = api.history, undo = api.undo, delete = api.delete, exec = streams.exec, log = streams.log,
+  restart = api.restart, pause = api.pause, history = api.history, undo = api.undo, delete = api.delete, exec = streams.exec,
+    log = streams.log,
 }
 
 local SUB = { scale = "scale", exec = "exec", log = "log" }
@@ -21,7 +22,8 @@ local SUB = { scale = "scale", exec = "exec", log = "log" }
 function OPS.version() return { major = "1", minor = "20", gitVersion = "v1.20.2", platform = "linux/amd64" } end
 
 function OPS.can_i(cluster, request)
-  return { allowed = not cluster.faults:forbids { verb = request.asked, resource = request.resource, name = request.name, namespace = request.namespace } }
+  return { allowed = not cluster.faults:forbids { verb = request.asked, resource = request.resource, name = request.name,
+    namespace = request.namespace } }
 end
 
 local function plain(value) return value ~= json.null and value or nil end
@@ -47,7 +49,8 @@ local function refusal_of(fault, cluster, request)
   elseif fault.action == "unauthorized" then
     refuse.raise(401, "Unauthorized", "You must be logged in to the server (Unauthorized)")
   elseif fault.action == "internal" then
-    refuse.raise(500, "InternalError", "an error on the server (\"etcdserver: request timed out\") has prevented the request from succeeding")
+    refuse.raise(500, "InternalError",
+      "an error on the server (\"etcdserver: request timed out\") has prevented the request from succeeding")
   elseif fault.action == "throttled" then
     refuse.raise(429, "TooManyRequests", "the server has received too many requests and has asked us to try again later")
   end

@@ -28,11 +28,13 @@ end
 -- Whether the image can be pulled; otherwise what the registry says.
 function images.pull(cluster, image)
   if cluster.faults:holds("image", image) then
-    return false, ('rpc error: code = NotFound desc = failed to pull and unpack image "docker.io/library/%s": failed to resolve reference: not found')
+    return false, ('rpc error: code = NotFound desc = failed to pull and unpack image "docker.io/library/%s": failed to resolve '
+      .. 'reference: not found')
       :format(image)
   end
   if images.postgres_major(image) and not images.server(cluster, image) or image:match ":nosuch" then
-    return false, ('rpc error: code = NotFound desc = failed to pull and unpack image "docker.io/library/%s": docker.io/library/%s: not found')
+    return false, ('rpc error: code = NotFound desc = failed to pull and unpack image "docker.io/library/%s": docker.io/library/%s: not '
+      .. 'found')
       :format(image, image)
   end
   return true

@@ -37,7 +37,8 @@ end
 
 local function container_status(container)
   return {
-    name = container.spec.name, image = container.spec.image, imageID = container.runs > 0 and "docker.io/library/" .. container.spec.image or "",
+    name = container.spec.name, image = container.spec.image, imageID = container.runs > 0 and "docker.io/library/" .. container.spec.image
+      or "",
     ready = container.ready, started = container.started and container.state.running ~= nil, restartCount = container.restarts,
     state = objects.copy(container.state), lastState = objects.copy(container.last or {}),
     containerID = container.runs > 0 and container_id(container) or nil,
@@ -65,6 +66,8 @@ function Kubelet:publish(runtime)
   end
   if runtime.evicted then
     status.phase, status.reason, status.message = "Failed", "Evicted", runtime.evicted
+    set_condition(status, "Ready", "False", "PodFailed")
+    set_condition(status, "ContainersReady", "False", "PodFailed")
   elseif runtime.scheduled then
     status.phase = #runtime.containers > 0 and ended and (failed and "Failed" or "Succeeded") or running and "Running" or "Pending"
     status.hostIP, status.podIP = self.cluster.node_address, runtime.address
@@ -142,7 +145,8 @@ local function pull(self, runtime, container)
     local policy = container.spec.imagePullPolicy
     local ok, why = images.pull(self.cluster, image)
     if ok then
-      if policy == "Always" then store:event(runtime.pod, "Normal", "Pulled", ('Successfully pulled image "%s" in 42ms'):format(image), "kubelet")
+      if policy == "Always" then store:event(runtime.pod, "Normal", "Pulled", ('Successfully pulled image "%s" in 42ms'):format(image),
+        "kubelet")
       else store:event(runtime.pod, "Normal", "Pulled", ('Container image "%s" already present on machine'):format(image), "kubelet") end
       return true
     elseif policy == "Never" then
@@ -225,12 +229,14 @@ local function run_container(self, runtime, container)
 end
 
 function Kubelet:kill_container(runtime, container, why)
-  self.cluster.store:event(runtime.pod, "Normal", "Killing", ("Container %s %s, will be restarted"):format(container.spec.name, why), "kubelet")
+  self.cluster.store:event(runtime.pod, "Normal", "Killing", ("Container %s %s, will be restarted"):format(container.spec.name, why),
+    "kubelet")
   if container.pid then proc.run(("kill -%s %d; :"):format(images.stop_signal(container.spec.image), container.pid)) end
   local run, deadline = container.runs, cqueues.monotime() + self.cluster.options.grace_cap_s
   self.cluster:spawn("kill", function()
     while container.runs == run and container.state.running and cqueues.monotime() < deadline do cqueues.sleep(0.02) end
-    if container.runs == run and container.state.running then proc.run(("kill -KILL -%d; kill -KILL %d; :"):format(container.pid or 0, container.pid or 0)) end
+    if container.runs == run and container.state.running then proc.run(("kill -KILL -%d; kill -KILL %d; :"):format(container.pid or 0,
+      container.pid or 0)) end
   end)
 end
 
@@ -253,7 +259,8 @@ local function schedule(self, runtime)
   if runtime.stopping then return false end
   pod.spec.nodeName = self.cluster.node_name
   runtime.scheduled = true
-  self.cluster.store:event(pod, "Normal", "Scheduled", ("Successfully assigned %s/%s to %s"):format(pod.metadata.namespace, pod.metadata.name,
+  self.cluster.store:event(pod, "Normal", "Scheduled", ("Successfully assigned %s/%s to %s"):format(pod.metadata.namespace,
+    pod.metadata.name,
     self.cluster.node_name), "default-scheduler")
   return true
 end
@@ -266,7 +273,8 @@ local function attach(self, runtime)
       while not runtime.stopping do
         local disk = disks.read(self.cluster.dir, id)
         if disk and disk.status == "active" and not self.cluster.faults:holds("attach", runtime.pod.metadata.name) then break end
-        self.cluster.store:event(runtime.pod, "Warning", "FailedAttachVolume", ("AttachVolume.Attach failed for volume \"%s\" : rpc error: code = "
+        self.cluster.store:event(runtime.pod, "Warning", "FailedAttachVolume",
+          ("AttachVolume.Attach failed for volume \"%s\" : rpc error: code = "
           .. "Internal desc = volume %d is not available"):format(disk and disk.label or "?", id), "attachdetach-controller")
         cqueues.sleep(0.2)
       end

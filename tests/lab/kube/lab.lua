@@ -87,7 +87,8 @@ local function start(queue, options, dir, began)
   self.here, self.pristine, self.seeds = absolute, {}, {}
   sandbox.prepare(self, absolute)
   self.majors = old_major.find(dir .. "/images")
-  proc.must(("mkdir -p %s/images/cache/%d %s/images/cache/%d %s/pristine %s/hosts && chmod 777 %s/images/cache/*"):format(dir, self.majors.old.major, dir,
+  proc.must(("mkdir -p %s/images/cache/%d %s/images/cache/%d %s/pristine %s/hosts && chmod 777 %s/images/cache/*"):format(dir,
+    self.majors.old.major, dir,
     self.majors.new.major, dir, dir, dir))
   local ports = { api = http.listen(queue, gate.handler(self)), control = http.listen(queue, control.handler(self)) }
   local token = {}

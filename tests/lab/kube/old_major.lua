@@ -1,7 +1,8 @@
 -- Two majors of the PostgreSQL server. Where the machine has two (PGSH_LAB_OLD_BIN, PGSH_LAB_NEW_BIN, or two below /usr/lib/postgresql),
 -- those; else the old one is derived: a copy of the programs whose version says one less. The copy's server reports the older version
 -- everywhere (server_version, server_version_num, version(), --version), accepts only data directories of the older major and is refused
--- theirs by the newer one, each with PostgreSQL's own message. What it is not: another catalog. The clients inside the old pod are the newer
+-- theirs by the newer one, each with PostgreSQL's own message. What it is not: another catalog. The clients inside the old pod are the
+-- newer
 -- ones with an older name, which take the code paths for the older server (they ask server_version_num).
 local lfs = require "lfs"
 local proc = require "core.proc"
@@ -111,7 +112,8 @@ local function derive(new, dir)
   if #tostring(major) ~= #tostring(new.major) then return nil, "the older major is shorter" end
   local full = new.full:gsub(("%d%%.%d"):format(new.major, new.minor), ("%d.%d"):format(major, new.minor))
   local bin = dir .. below
-  proc.must(("mkdir -p %s %s/share/postgresql && ln -s %s %s && ln -s %s/share/postgresql/%d %s/share/postgresql/%d"):format(proc.quote(bin),
+  proc.must(("mkdir -p %s %s/share/postgresql && ln -s %s %s && ln -s %s/share/postgresql/%d "
+    .. "%s/share/postgresql/%d"):format(proc.quote(bin),
     proc.quote(dir), proc.quote(new.bin:gsub("/bin$", "/lib")), proc.quote((bin:gsub("/bin$", "/lib"))), proc.quote(prefix), new.major,
     proc.quote(dir), new.major))
   for name in lfs.dir(new.bin) do

@@ -50,7 +50,8 @@ local function watch(kubelet, runtime, container, kind, probe, settle)
         bad, since = 0, now
       elseif now - counted >= period then
         bad, counted = bad + 1, now
-        kubelet.cluster.store:event(runtime.pod, "Warning", "Unhealthy", ("%s probe failed: %s"):format(NAMES[kind], output or ""), "kubelet")
+        kubelet.cluster.store:event(runtime.pod, "Warning", "Unhealthy", ("%s probe failed: %s"):format(NAMES[kind], output or ""),
+          "kubelet")
       end
       if good >= (probe.successThreshold or 1) then
         if settle(true) == "over" then return end

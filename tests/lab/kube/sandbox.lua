@@ -56,7 +56,8 @@ local function ordinary()
   error("running as root, and there is neither a user postgres nor a user nobody", 0)
 end
 
--- What a pod's root directory has before anything is mounted: mount points, the machine's symbolic links (/bin -> usr/bin), places to write.
+-- What a pod's root directory has before anything is mounted: mount points, the machine's symbolic links (/bin -> usr/bin), places to
+-- write.
 local SKELETON = [[
 set -e
 cd %s
@@ -82,7 +83,8 @@ function sandbox.prepare(cluster, here)
   proc.must("sh -c " .. proc.quote(SKELETON:format(proc.quote(dir), table.concat(ETC, " "), proc.quote(here))), "preparing the pods' files")
   if cluster.mode == "user" then
     -- The server's number inside, as in the official image.
-    proc.must(("cd %s/etc && { grep -v -e '^postgres:' -e '^[^:]*:[^:]*:999:' /etc/passwd; echo postgres:x:999:999::/var/lib/postgresql:/bin/sh; } "
+    proc.must(("cd %s/etc && { grep -v -e '^postgres:' -e '^[^:]*:[^:]*:999:' /etc/passwd; echo "
+      .. "postgres:x:999:999::/var/lib/postgresql:/bin/sh; } "
       .. ">passwd.new && mv passwd.new passwd"):format(dir))
   end
   if cluster.ordinary then proc.must(("chown %s %s/images/cache"):format(cluster.ordinary.uid, dir)) end
@@ -99,7 +101,8 @@ end
 function sandbox.new(cluster, pod, mounts, apart)
   local uid = pod.metadata.uid
   local self = setmetatable({
-    cluster = cluster, mode = apart and cluster.mode or "rewrite", uid = uid, dir = ("%s/pods/%s"):format(cluster.dir, uid:sub(1, 8)), mounts = mounts,
+    cluster = cluster, mode = apart and cluster.mode or "rewrite", uid = uid, dir = ("%s/pods/%s"):format(cluster.dir, uid:sub(1, 8)),
+      mounts = mounts,
     name = pod.metadata.name, mark = ("%s/%s"):format(cluster.dir, uid),
   }, Sandbox)
   self.root = self.dir .. "/root"
@@ -153,7 +156,8 @@ function Sandbox:open()
   proc.must(("mkdir -p %s && cp -a %s/skeleton %s && : >%s/hosts"):format(self.dir, cluster.dir, root, self.dir))
   local words = { self.cluster.dir .. "/images/enter.sh", self.mode, root, self.name }
   for _, word in ipairs(mount_pairs(self)) do words[#words + 1] = word end
-  local command = ("exec env PGSH_POD=%s setsid %s sh %s 2>&1 </dev/null"):format(proc.quote(self.mark), UNSHARE[self.mode], proc.command(words))
+  local command = ("exec env PGSH_POD=%s setsid %s sh %s 2>&1 </dev/null"):format(proc.quote(self.mark), UNSHARE[self.mode],
+    proc.command(words))
   local pipe = assert(io.popen(command, "r"))
   local reader = assert(socket.dup(pipe))
   reader:setmode("t", "b")
@@ -188,7 +192,8 @@ function Sandbox:rewrite(text)
     local hit
     if text:sub(at, at) == "/" and not text:sub(at - 1, at - 1):match "[%w_.%-/]" or at == 1 and text:sub(1, 1) == "/" then
       for _, pair in ipairs(pairs_of) do
-        if text:sub(at, at + #pair[1] - 1) == pair[1] and not text:sub(at + #pair[1], at + #pair[1]):match "[%w_.%-]" then hit = pair break end
+        if text:sub(at, at + #pair[1] - 1) == pair[1] and not text:sub(at + #pair[1],
+          at + #pair[1]):match "[%w_.%-]" then hit = pair break end
       end
     end
     if text:sub(at, at + #own - 1) == own then
@@ -235,7 +240,8 @@ function Sandbox:command(argv, env, workdir)
   if self.mode == "root" then
     for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-m", "-u", "-r", "-w", "--" } do words[#words + 1] = word end
   elseif self.mode == "user" then
-    for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-U", "-m", "-u", "-r", "-w", "--preserve-credentials", "--" } do
+    for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-U", "-m", "-u", "-r", "-w", "--preserve-credentials",
+      "--" } do
       words[#words + 1] = word
     end
   end

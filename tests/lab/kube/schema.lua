@@ -30,7 +30,8 @@ define(CORE, "SecretKeySelector", { name = S, key = S, optional = B }, { "key" }
 define(CORE, "ConfigMapKeySelector", { name = S, key = S, optional = B }, { "key" })
 define(CORE, "EnvFromSource", { prefix = S, secretRef = ANY, configMapRef = ANY })
 define(CORE, "ContainerPort", { name = S, containerPort = I, hostPort = I, hostIP = S, protocol = S }, { "containerPort" })
-define(CORE, "VolumeMount", { name = S, mountPath = S, subPath = S, subPathExpr = S, readOnly = B, mountPropagation = S }, { "mountPath", "name" })
+define(CORE, "VolumeMount", { name = S, mountPath = S, subPath = S, subPathExpr = S, readOnly = B, mountPropagation = S }, { "mountPath",
+  "name" })
 define(CORE, "ExecAction", { command = list(S) })
 define(CORE, "TCPSocketAction", { port = IS, host = S }, { "port" })
 define(CORE, "HTTPGetAction", { port = IS, path = S, host = S, scheme = S, httpHeaders = list(ANY) }, { "port" })
@@ -44,35 +45,45 @@ define(CORE, "Container", { name = S, image = S, command = list(S), args = list(
   readinessProbe = of "Probe", startupProbe = of "Probe", resources = of "ResourceRequirements", imagePullPolicy = S, securityContext = ANY,
   lifecycle = of "Lifecycle", stdin = B, stdinOnce = B, tty = B, terminationMessagePath = S, terminationMessagePolicy = S,
   volumeDevices = list(ANY) }, { "name" })
-define(CORE, "Volume", { name = S, persistentVolumeClaim = of "PersistentVolumeClaimVolumeSource", emptyDir = ANY, configMap = ANY, secret = ANY,
+define(CORE, "Volume", { name = S, persistentVolumeClaim = of "PersistentVolumeClaimVolumeSource", emptyDir = ANY, configMap = ANY,
+  secret = ANY,
   hostPath = ANY, projected = ANY, downwardAPI = ANY, csi = ANY, nfs = ANY, ephemeral = ANY }, { "name" })
 define(CORE, "PersistentVolumeClaimVolumeSource", { claimName = S, readOnly = B }, { "claimName" })
 define(CORE, "PodSpec", { containers = list(of "Container"), initContainers = list(of "Container"), volumes = list(of "Volume"),
-  restartPolicy = S, terminationGracePeriodSeconds = I, activeDeadlineSeconds = I, dnsPolicy = S, nodeSelector = MAP, serviceAccountName = S,
+  restartPolicy = S, terminationGracePeriodSeconds = I, activeDeadlineSeconds = I, dnsPolicy = S, nodeSelector = MAP,
+    serviceAccountName = S,
   serviceAccount = S, automountServiceAccountToken = B, nodeName = S, hostNetwork = B, hostPID = B, hostIPC = B, securityContext = ANY,
-  imagePullSecrets = list(ANY), hostname = S, subdomain = S, affinity = ANY, schedulerName = S, tolerations = list(ANY), hostAliases = list(ANY),
+  imagePullSecrets = list(ANY), hostname = S, subdomain = S, affinity = ANY, schedulerName = S, tolerations = list(ANY),
+    hostAliases = list(ANY),
   priorityClassName = S, priority = I, dnsConfig = ANY, readinessGates = list(ANY), runtimeClassName = S, enableServiceLinks = B,
   preemptionPolicy = S, overhead = ANY, topologySpreadConstraints = list(ANY), setHostnameAsFQDN = B, shareProcessNamespace = B },
   { "containers" })
 define(CORE, "PodTemplateSpec", { metadata = of "ObjectMeta", spec = of "PodSpec" })
 define(APPS, "RollingUpdateDeployment", { maxSurge = IS, maxUnavailable = IS })
 define(APPS, "DeploymentStrategy", { type = S, rollingUpdate = of "RollingUpdateDeployment" })
-define(APPS, "DeploymentSpec", { replicas = I, selector = of "LabelSelector", template = of "PodTemplateSpec", strategy = of "DeploymentStrategy",
+define(APPS, "DeploymentSpec", { replicas = I, selector = of "LabelSelector", template = of "PodTemplateSpec",
+  strategy = of "DeploymentStrategy",
   minReadySeconds = I, revisionHistoryLimit = I, paused = B, progressDeadlineSeconds = I }, { "selector", "template" })
 define(APPS, "StatefulSetSpec", { replicas = I, selector = of "LabelSelector", template = of "PodTemplateSpec", serviceName = S,
   volumeClaimTemplates = list(ANY), podManagementPolicy = S, updateStrategy = ANY, revisionHistoryLimit = I },
   { "selector", "serviceName", "template" })
-define(APPS, "ReplicaSetSpec", { replicas = I, selector = of "LabelSelector", template = of "PodTemplateSpec", minReadySeconds = I }, { "selector" })
-define(CORE, "PersistentVolumeClaimSpec", { accessModes = list(S), resources = of "ResourceRequirements", storageClassName = S, volumeName = S,
+define(APPS, "ReplicaSetSpec", { replicas = I, selector = of "LabelSelector", template = of "PodTemplateSpec", minReadySeconds = I }, {
+  "selector" })
+define(CORE, "PersistentVolumeClaimSpec", { accessModes = list(S), resources = of "ResourceRequirements", storageClassName = S,
+  volumeName = S,
   volumeMode = S, selector = of "LabelSelector", dataSource = ANY })
 define(CORE, "CSIPersistentVolumeSource", { driver = S, volumeHandle = S, fsType = S, readOnly = B, volumeAttributes = MAP,
   controllerExpandSecretRef = ANY, controllerPublishSecretRef = ANY, nodePublishSecretRef = ANY, nodeStageSecretRef = ANY },
   { "driver", "volumeHandle" })
-define(CORE, "PersistentVolumeSpec", { accessModes = list(S), capacity = Q, claimRef = ANY, csi = of "CSIPersistentVolumeSource", hostPath = ANY,
-  persistentVolumeReclaimPolicy = S, storageClassName = S, volumeMode = S, mountOptions = list(S), nodeAffinity = ANY, ["local"] = ANY, nfs = ANY })
+define(CORE, "PersistentVolumeSpec", { accessModes = list(S), capacity = Q, claimRef = ANY, csi = of "CSIPersistentVolumeSource",
+  hostPath = ANY,
+  persistentVolumeReclaimPolicy = S, storageClassName = S, volumeMode = S, mountOptions = list(S), nodeAffinity = ANY, ["local"] = ANY,
+    nfs = ANY })
 define(CORE, "ServicePort", { name = S, port = I, targetPort = IS, protocol = S, nodePort = I, appProtocol = S }, { "port" })
-define(CORE, "ServiceSpec", { selector = MAP, ports = list(of "ServicePort"), type = S, clusterIP = S, clusterIPs = list(S), sessionAffinity = S,
-  externalName = S, externalIPs = list(S), publishNotReadyAddresses = B, ipFamilies = list(S), ipFamilyPolicy = S, externalTrafficPolicy = S,
+define(CORE, "ServiceSpec", { selector = MAP, ports = list(of "ServicePort"), type = S, clusterIP = S, clusterIPs = list(S),
+  sessionAffinity = S,
+  externalName = S, externalIPs = list(S), publishNotReadyAddresses = B, ipFamilies = list(S), ipFamilyPolicy = S,
+    externalTrafficPolicy = S,
   internalTrafficPolicy = S, loadBalancerIP = S, allocateLoadBalancerNodePorts = B })
 
 local SPECS = {
@@ -82,7 +93,8 @@ local SPECS = {
 
 local EXTRA = {
   ConfigMap = { data = MAP, binaryData = MAP, immutable = B }, Secret = { data = MAP, stringData = MAP, type = S, immutable = B },
-  StorageClass = { provisioner = S, parameters = MAP, reclaimPolicy = S, volumeBindingMode = S, allowVolumeExpansion = B, mountOptions = list(S),
+  StorageClass = { provisioner = S, parameters = MAP, reclaimPolicy = S, volumeBindingMode = S, allowVolumeExpansion = B,
+    mountOptions = list(S),
     allowedTopologies = list(ANY) },
 }
 
@@ -111,18 +123,18 @@ local walk
 
 local function check_value(found, path, owner, field, kind, value)
   if value == json.null or kind == ANY then return end
-  local got, expected = name_of_type(value)
+  local got = name_of_type(value)
+  local expected = kind
   if type(kind) == "table" then
     expected = kind.list and "array" or "map"
   elseif kind == MAP or kind == Q then
     expected = "map"
   elseif kind == IS then
     if got ~= "string" and got ~= "integer" then expected = "string" else return end
-  else
-    expected = kind
   end
   if got ~= expected then
-    found[#found + 1] = ('ValidationError(%s.%s): invalid type for %s.%s: got "%s", expected "%s"'):format(path, field, owner, field, got, expected)
+    found[#found + 1] = ('ValidationError(%s.%s): invalid type for %s.%s: got "%s", expected "%s"'):format(path, field, owner, field, got,
+      expected)
   elseif type(kind) == "table" and kind.of then
     walk(found, path .. "." .. field, T[kind.of], value)
   elseif type(kind) == "table" then
@@ -142,7 +154,8 @@ local function check_value(found, path, owner, field, kind, value)
     for _, key in ipairs(objects.sorted_keys(value)) do
       local item = value[key]
       if type(item) ~= "string" and item ~= json.null then
-        found[#found + 1] = ('ValidationError(%s.%s.%s): invalid type for %s.%s: got "%s", expected "string"'):format(path, field, key, owner,
+        found[#found + 1] = ('ValidationError(%s.%s.%s): invalid type for %s.%s: got "%s", expected "string"'):format(path, field, key,
+          owner,
           field, name_of_type(item))
       end
     end

@@ -109,7 +109,8 @@ function Store:event(object, kind, reason, message, component)
   end
   self.order = self.order + 1
   self:insert {
-    apiVersion = "v1", kind = "Event", type = kind, reason = reason, message = message, count = 1, firstTimestamp = now, lastTimestamp = now,
+    apiVersion = "v1", kind = "Event", type = kind, reason = reason, message = message, count = 1, firstTimestamp = now,
+      lastTimestamp = now,
     order = self.order, source = { component = component },
     metadata = { name = ("%s.%012x"):format(object.metadata.name, math.random(0, 0xffffffffff)), namespace = namespace },
     involvedObject = {

@@ -39,7 +39,8 @@ function streams.exec(cluster, request)
   local words = { "sh", runtime.sandbox:images() .. "/command.sh" }
   for _, word in ipairs(request.words) do words[#words + 1] = word end
   return {
-    shell = runtime.sandbox:command(words, container.env, spec.workingDir), dir = cluster.dir .. "/exec", container = spec.name, containers = names,
+    shell = runtime.sandbox:command(words, container.env, spec.workingDir), dir = cluster.dir .. "/exec", container = spec.name,
+      containers = names,
     mark = runtime.sandbox.mark, shown_paths = runtime.sandbox:shown_paths(),
   }
 end
@@ -48,7 +49,8 @@ end
 function streams.log(cluster, request)
   local pod = pod_of(cluster, request)
   local container, _, spec = container_of(cluster, pod, request.container)
-  if not container then refuse.bad_request(('container "%s" in pod "%s" is waiting to start: ContainerCreating'):format(spec.name, request.name)) end
+  if not container then refuse.bad_request(('container "%s" in pod "%s" is waiting to start: ContainerCreating'):format(spec.name,
+    request.name)) end
   local names = json.array()
   for i, given in ipairs(pod.spec.containers) do names[i] = given.name end
   local log = container.log

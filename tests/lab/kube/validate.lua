@@ -5,7 +5,8 @@ local refuse = require "kube.refuse"
 
 local validate = {}
 
-local SUBDOMAIN = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with "
+local SUBDOMAIN = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+  .. "end with "
   .. "an alphanumeric character (e.g. 'example.com', regex used for validation is "
   .. "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 
@@ -62,7 +63,8 @@ local function check_workload(causes, object)
   elseif not objects.selected(spec.selector, labels) then
     local shown = {}
     for _, key in ipairs(objects.sorted_keys(labels)) do shown[#shown + 1] = ('"%s":"%s"'):format(key, labels[key]) end
-    causes[#causes + 1] = ("spec.template.metadata.labels: Invalid value: map[string]string{%s}: `selector` does not match template `labels`")
+    causes[#causes + 1] = ("spec.template.metadata.labels: Invalid value: map[string]string{%s}: `selector` does not match template "
+      .. "`labels`")
       :format(table.concat(shown, ", "))
   end
   check_containers(causes, "spec.template.spec", spec.template.spec)
@@ -70,7 +72,8 @@ local function check_workload(causes, object)
   if strategy and strategy.type == "Recreate" and strategy.rollingUpdate and strategy.rollingUpdate ~= json.null then
     causes[#causes + 1] = "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"
   elseif strategy and strategy.type ~= "Recreate" and strategy.type ~= "RollingUpdate" then
-    causes[#causes + 1] = ('spec.strategy.type: Unsupported value: "%s": supported values: "Recreate", "RollingUpdate"'):format(strategy.type)
+    causes[#causes + 1] = ('spec.strategy.type: Unsupported value: "%s": supported values: "Recreate", '
+      .. '"RollingUpdate"'):format(strategy.type)
   end
 end
 
@@ -125,7 +128,8 @@ local function claim_change(store, before, after)
   if not objects.equal(without_size(before_spec), without_size(after_spec)) or before.status.phase ~= "Bound" then
     if objects.equal(before_spec, after_spec) then return end
     refuse.invalid("PersistentVolumeClaim", after.metadata.name, {
-      "spec: Forbidden: spec is immutable after creation except resources.requests for bound claims\n" .. "  core.PersistentVolumeClaimSpec{\n"
+      "spec: Forbidden: spec is immutable after creation except resources.requests for bound claims\n"
+        .. "  core.PersistentVolumeClaimSpec{\n"
         .. "  \t... // fields that differ\n  }\n" })
   end
   local old, new = objects.quantity(before_spec.resources.requests.storage), objects.quantity(after_spec.resources.requests.storage)

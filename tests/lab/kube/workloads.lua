@@ -43,7 +43,8 @@ local function new_pod(cluster, parent, name, template, labels)
   meta.labels = meta.labels or {}
   for key, value in pairs(labels or {}) do meta.labels[key] = value end
   return cluster.store:insert {
-    apiVersion = "v1", kind = "Pod", metadata = meta, spec = objects.copy(template.spec), status = { phase = "Pending", qosClass = "BestEffort" },
+    apiVersion = "v1", kind = "Pod", metadata = meta, spec = objects.copy(template.spec), status = { phase = "Pending",
+      qosClass = "BestEffort" },
   }
 end
 
@@ -84,7 +85,8 @@ local function scale_set(cluster, deployment, set, size)
   local direction = size > set.spec.replicas and "up" or "down"
   set.spec.replicas = size
   cluster.store:touch(set, true)
-  cluster.store:event(deployment, "Normal", "ScalingReplicaSet", ("Scaled %s replica set %s to %d"):format(direction, set.metadata.name, size),
+  cluster.store:event(deployment, "Normal", "ScalingReplicaSet", ("Scaled %s replica set %s to %d"):format(direction, set.metadata.name,
+    size),
     "deployment-controller")
 end
 

@@ -19,7 +19,8 @@ local PREPARED = { exec = { command = { "pg_isready" } }, periodSeconds = 0.3, t
 
 local WORLDS = {
   upgrade = {
-    namespace = "default", folders = { "postgresql", "services" }, database = "postgres", claim = "postgres-data", seed = "seed-upgrade.sql",
+    namespace = "default", folders = { "postgresql", "services" }, database = "postgres", claim = "postgres-data",
+      seed = "seed-upgrade.sql",
   },
   restore = {
     namespace = "selfhosted", folders = { "selfhosted" }, database = "miniflux-db", claim = "miniflux-db", seed = "seed-restore.sql",
@@ -51,7 +52,8 @@ end
 -- The manifests in the repository are written for 14 and 15.
 function world.with_majors(cluster, text)
   local old, new = cluster.majors.old.major, cluster.majors.new.major
-  return (text:gsub("postgres:14", "postgres:@old"):gsub("/data/14", "/data/@old"):gsub("postgres:15", "postgres:@new"):gsub("/data/15", "/data/@new")
+  return (text:gsub("postgres:14", "postgres:@old"):gsub("/data/14", "/data/@old"):gsub("postgres:15", "postgres:@new"):gsub("/data/15",
+    "/data/@new")
     :gsub("@old", tostring(old)):gsub("@new", tostring(new)))
 end
 
@@ -83,10 +85,12 @@ local function basics(cluster)
   local ready = { type = "Ready", status = "True", reason = "KubeletReady", message = "kubelet is posting ready status",
     lastTransitionTime = objects.now() }
   put(cluster, nil, {
-    apiVersion = "v1", kind = "Node", metadata = { name = cluster.node_name, labels = { ["kubernetes.io/hostname"] = cluster.node_name } }, spec = {},
+    apiVersion = "v1", kind = "Node", metadata = { name = cluster.node_name, labels = { ["kubernetes.io/hostname"] = cluster.node_name } },
+      spec = {},
     status = {
       conditions = json.array { ready }, addresses = json.array { { type = "InternalIP", address = cluster.node_address } },
-      nodeInfo = { kubeletVersion = "v1.20.2", containerRuntimeVersion = "containerd://1.4.3", osImage = "Debian GNU/Linux 12", kernelVersion = "6.1",
+      nodeInfo = { kubeletVersion = "v1.20.2", containerRuntimeVersion = "containerd://1.4.3", osImage = "Debian GNU/Linux 12",
+        kernelVersion = "6.1",
         architecture = "amd64" },
     },
   })
@@ -102,7 +106,8 @@ end
 
 local function ready_pod(cluster, namespace, deployment)
   for _, pod in ipairs(cluster.store:list("Pod", namespace)) do
-    if pod.metadata.name:match("^" .. deployment:gsub("%-", "%%-") .. "%-%w+%-%w+$") and workloads.is_ready(pod) and not pod.metadata.deletionTimestamp then
+    if pod.metadata.name:match("^" .. deployment:gsub("%-", "%%-") .. "%-%w+%-%w+$") and workloads.is_ready(pod)
+      and not pod.metadata.deletionTimestamp then
       return pod
     end
   end
@@ -123,7 +128,8 @@ function world.sql(cluster, pod, dbname, text, user)
   local conninfo = world.conninfo(cluster, pod)
   if dbname then conninfo = conninfo .. " dbname=" .. dbname end
   if user then conninfo = conninfo .. " user=" .. user end
-  return proc.run(("PSQLRC=/dev/null %s/psql -XAtq -v ON_ERROR_STOP=1 -F '\t' -d %s -f - <<'SQLSQL'\n%s\nSQLSQL"):format(cluster.majors.new.bin,
+  return proc.run(("PSQLRC=/dev/null %s/psql -XAtq -v ON_ERROR_STOP=1 -F '\t' -d %s -f - "
+    .. "<<'SQLSQL'\n%s\nSQLSQL"):format(cluster.majors.new.bin,
     proc.quote(conninfo), text))
 end
 
@@ -207,7 +213,8 @@ local function services_connect(cluster)
   for _, runtime in pairs(cluster.kubelet.runtimes) do
     for _, container in ipairs(runtime.containers) do
       local last = container.log[#container.log]
-      if container.env and container.env.DATABASE_URL and not runtime.stopping and not (last and last.text:find("connecting to", 1, true)) then
+      if container.env and container.env.DATABASE_URL and not runtime.stopping and not (last and last.text:find(": connected", 1,
+        true)) then
         return false
       end
     end
@@ -218,7 +225,8 @@ end
 function world.wait_ready(cluster)
   wait_until("every deployment is ready", function()
     for _, deployment in ipairs(cluster.store:list "Deployment") do
-      if (deployment.status.readyReplicas or 0) < deployment.spec.replicas or deployment.status.observedGeneration ~= deployment.metadata.generation then
+      if (deployment.status.readyReplicas or 0) < deployment.spec.replicas
+        or deployment.status.observedGeneration ~= deployment.metadata.generation then
         return false
       end
     end

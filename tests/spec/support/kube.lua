@@ -1,6 +1,7 @@
 -- The Kubernetes lab for specs: one process for a spec file, put back to its first day before each test.
 --
---   local kube = require("tests.spec.support.kube").start()   options: world ("upgrade", "restore", "all", "empty"), client ("1.32", "1.20")
+--   local kube = require("tests.spec.support.kube").start()   options: world ("upgrade", "restore", "all", "empty"), client ("1.32",
+--   "1.20")
 --   kube.env                    KUBECONFIG, and PATH with the stand-in for kubectl first
 --   kube.dir, kube.work         the lab's directory; copies of the manifests to edit (postgresql/, services/, selfhosted/)
 --   kube.volumes                the directory of the simulated cloud's volumes (tests/lab/kube/disks.lua)
@@ -14,7 +15,8 @@
 --   kube:hold("stuck-finalizer", "postgres%-data"); kube:release("stuck-finalizer", "postgres%-data")
 --   kube:evict("postgres"); kube:kill("postgres")
 --   kube:calls()                every kubectl so far: { args, status, time, requests };  kube:calls(true): as texts
---   kube:audit()                what changed: { what, kind, namespace, name, detail };   kube:changes(): as texts, "scaled Deployment/site 2 -> 0"
+--   kube:audit()                what changed: { what, kind, namespace, name, detail };   kube:changes(): as texts, "scaled Deployment/site
+--   2 -> 0"
 --   kube:disks()                the cloud's volumes: { id, label, size, status, linode_id }
 --   kube:wait_until(test, seconds); kube:stop()
 local labs = require "tests.spec.support.lab"
@@ -31,7 +33,9 @@ function kube.start(options)
   local words = { "tests/lab/kube/lab.lua" }
   if options.world then words[#words + 1] = "--world " .. options.world end
   if options.client then words[#words + 1] = "--client " .. options.client end
-  return labs.launch(table.concat(words, " "), Kube)
+  local self = labs.launch(table.concat(words, " "), Kube)
+  for _, one in pairs(self.majors) do one.major = math.tointeger(one.major) end
+  return self
 end
 
 function Kube:reset(options)

@@ -44,7 +44,8 @@ local function flatten(object, file, out)
   end
 end
 
--- { { file, object } or { file, problem } }: what cannot be read at all ends the command; what only does not validate is a problem of its object.
+-- { { file, object } or { file, problem } }: what cannot be read at all ends the command; what only does not validate is a problem of its
+-- object.
 -- status: of the failure (diff ends with more than 1). options: validate = false.
 function files.load(ctx, status, options)
   files.failure = status
@@ -68,15 +69,18 @@ function files.load(ctx, status, options)
     local object = one.object
     local problem = (options or {}).validate ~= false and schema.problem(object)
     if problem then
-      one.problem = ('error validating "%s": error validating data: %s; if you choose to ignore these errors, turn validation off with --validate=false')
+      one.problem = ('error validating "%s": error validating data: %s; if you choose to ignore these errors, turn validation off with '
+        .. '--validate=false')
         :format(one.file, problem)
     else
       one.kind = object.apiVersion and object.kind and kinds.of_manifest(object.apiVersion, object.kind)
       if not one.kind then
         local name, namespace = object.metadata and object.metadata.name or "", object.metadata and object.metadata.namespace or ""
         one.problem = fail.old
-          and ('unable to recognize "%s": no matches for kind "%s" in version "%s"'):format(one.file, tostring(object.kind), tostring(object.apiVersion))
-          or ('resource mapping not found for name: "%s" namespace: "%s" from "%s": no matches for kind "%s" in version "%s"\nensure CRDs are installed first')
+          and ('unable to recognize "%s": no matches for kind "%s" in version "%s"'):format(one.file, tostring(object.kind),
+          tostring(object.apiVersion))
+          or ('resource mapping not found for name: "%s" namespace: "%s" from "%s": no matches for kind "%s" in version "%s"\nensure '
+          .. 'CRDs are installed first')
             :format(name, namespace, one.file, tostring(object.kind), tostring(object.apiVersion))
       end
     end
@@ -84,7 +88,8 @@ function files.load(ctx, status, options)
       object.metadata = object.metadata or {}
       local given = object.metadata.namespace
       if given and ctx.context.explicit and given ~= ctx.namespace then
-        one.problem = ('the namespace from the provided object "%s" does not match the namespace "%s". You must pass \'--namespace=%s\' to perform this '
+        one.problem = ('the namespace from the provided object "%s" does not match the namespace "%s". You must pass \'--namespace=%s\' '
+          .. 'to perform this '
           .. "operation."):format(given, ctx.namespace, given)
       end
       object.metadata.namespace = given or ctx.namespace

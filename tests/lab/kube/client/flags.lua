@@ -5,9 +5,12 @@ local flags = {}
 
 -- type: bool, string, int, duration, list; bare: what a flag without "=" means (it then takes no next word).
 flags.GLOBAL = {
-  context = { type = "string" }, namespace = { type = "string", short = "n" }, kubeconfig = { type = "string" }, cluster = { type = "string" },
-  user = { type = "string" }, server = { type = "string", short = "s" }, token = { type = "string" }, ["request-timeout"] = { type = "string" },
-  v = { type = "int", short = "v" }, as = { type = "string" }, ["as-group"] = { type = "list" }, ["insecure-skip-tls-verify"] = { type = "bool" },
+  context = { type = "string" }, namespace = { type = "string", short = "n" }, kubeconfig = { type = "string" }, cluster = {
+    type = "string" },
+  user = { type = "string" }, server = { type = "string", short = "s" }, token = { type = "string" }, ["request-timeout"] = {
+    type = "string" },
+  v = { type = "int", short = "v" }, as = { type = "string" }, ["as-group"] = { type = "list" }, ["insecure-skip-tls-verify"] = {
+    type = "bool" },
   ["cache-dir"] = { type = "string" }, ["certificate-authority"] = { type = "string" }, ["client-certificate"] = { type = "string" },
   ["client-key"] = { type = "string" }, ["match-server-version"] = { type = "bool" }, ["tls-server-name"] = { type = "string" },
   ["warnings-as-errors"] = { type = "bool" }, help = { type = "bool", short = "h" },
@@ -57,7 +60,8 @@ local function convert(path, name, flag, text)
   return text
 end
 
--- spec: flags of the command; path: its words, for messages. Returns values, positional words, and the index among them at which "--" stood.
+-- spec: flags of the command; path: its words, for messages. Returns values, positional words, and the index among them at which "--"
+-- stood.
 function flags.parse(words, spec, path)
   local values, rest, dash = {}, {}, nil
   local short = {}

@@ -9,8 +9,10 @@ local main = {}
 
 -- Command → the file that has it and, where there are any, its subcommands.
 local COMMANDS = {
-  get = "get", describe = "describe", scale = "scale", rollout = "rollout", apply = "apply", create = "apply", diff = "apply", delete = "delete",
-  exec = "exec", cp = "cp", logs = "logs", wait = "wait", auth = "small", set = "change", patch = "change", version = "small", config = "small",
+  get = "get", describe = "describe", scale = "scale", rollout = "rollout", apply = "apply", create = "apply", diff = "apply",
+    delete = "delete",
+  exec = "exec", cp = "cp", logs = "logs", wait = "wait", auth = "small", set = "change", patch = "change", version = "small",
+    config = "small",
 }
 
 local function leave(client, status)
@@ -52,7 +54,8 @@ function main.run(argv)
     end
     local context = command.offline and {} or config.resolve(values)
     if not command.offline then client = rpc.new(values, context, path:match "^%S+", argv) end
-    return command.run { client = client, values = values, words = positional, dash = dash, namespace = context.namespace, context = context,
+    return command.run { client = client, values = values, words = positional, dash = dash, namespace = context.namespace,
+      context = context,
       path = path, argv = json.array(words) }
   end, function(problem)
     if fail.is(problem) then return problem end

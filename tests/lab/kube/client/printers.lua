@@ -71,7 +71,8 @@ local COLUMNS = {
     { "NODE", function(o) return o.spec.nodeName or "<none>" end, wide = true },
     { "NOMINATED NODE", function() return "<none>" end, wide = true }, { "READINESS GATES", function() return "<none>" end, wide = true } },
   Deployment = { { "READY", function(o) return (o.status.readyReplicas or 0) .. "/" .. o.spec.replicas end },
-    { "UP-TO-DATE", function(o) return o.status.updatedReplicas or 0 end }, { "AVAILABLE", function(o) return o.status.availableReplicas or 0 end }, "AGE",
+    { "UP-TO-DATE", function(o) return o.status.updatedReplicas or 0 end }, { "AVAILABLE", function(o) return o.status.availableReplicas
+      or 0 end }, "AGE",
     { "CONTAINERS", function(o) return (containers(o.spec.template.spec)) end, wide = true },
     { "IMAGES", function(o) return select(2, containers(o.spec.template.spec)) end, wide = true },
     { "SELECTOR", function(o) return selector_text(o.spec.selector) end, wide = true } },
@@ -79,11 +80,14 @@ local COLUMNS = {
     { "READY", function(o) return o.status.readyReplicas or 0 end }, "AGE" },
   StatefulSet = { { "READY", function(o) return (o.status.readyReplicas or 0) .. "/" .. o.spec.replicas end }, "AGE" },
   PersistentVolumeClaim = { { "STATUS", function(o) return o.metadata.deletionTimestamp and "Terminating" or o.status.phase end },
-    { "VOLUME", function(o) return o.spec.volumeName or "" end }, { "CAPACITY", function(o) return objects.at(o, "status", "capacity", "storage") or "" end },
+    { "VOLUME", function(o) return o.spec.volumeName or "" end }, { "CAPACITY", function(o) return objects.at(o, "status", "capacity",
+      "storage") or "" end },
     { "ACCESS MODES", function(o) return o.spec.volumeName and modes(o.status.accessModes) or "" end },
-    { "STORAGECLASS", function(o) return o.spec.storageClassName or "" end }, "AGE", { "VOLUMEMODE", function(o) return o.spec.volumeMode end, wide = true } },
+    { "STORAGECLASS", function(o) return o.spec.storageClassName or "" end }, "AGE", { "VOLUMEMODE",
+      function(o) return o.spec.volumeMode end, wide = true } },
   PersistentVolume = { { "CAPACITY", function(o) return objects.at(o, "spec", "capacity", "storage") or "" end },
-    { "ACCESS MODES", function(o) return modes(o.spec.accessModes) end }, { "RECLAIM POLICY", function(o) return o.spec.persistentVolumeReclaimPolicy end },
+    { "ACCESS MODES", function(o) return modes(o.spec.accessModes) end }, { "RECLAIM POLICY",
+      function(o) return o.spec.persistentVolumeReclaimPolicy end },
     { "STATUS", function(o) return o.metadata.deletionTimestamp and "Terminating" or o.status.phase end }, { "CLAIM", function(o)
       local ref = objects.at(o, "spec", "claimRef")
       return ref and ref.namespace .. "/" .. ref.name or ""
@@ -103,7 +107,8 @@ local COLUMNS = {
   Namespace = { { "STATUS", function(o) return o.status.phase end }, "AGE" },
   Node = { { "STATUS", function(o)
     return objects.at(o, "status", "conditions", 1, "status") == "True" and "Ready" or "NotReady"
-  end }, { "ROLES", function() return "<none>" end }, "AGE", { "VERSION", function(o) return objects.at(o, "status", "nodeInfo", "kubeletVersion") end } },
+  end }, { "ROLES", function() return "<none>" end }, "AGE", { "VERSION", function(o) return objects.at(o, "status", "nodeInfo",
+    "kubeletVersion") end } },
 }
 
 local function cells_of(kind, object, wide)

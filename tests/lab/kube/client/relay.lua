@@ -125,7 +125,8 @@ function relay.run(plan, with_input, fault)
   proc.must(("mkdir %s && cd %s && mkfifo out err in"):format(proc.quote(dir), proc.quote(dir)))
   local self = setmetatable({ dir = dir, fault = fault or {}, passed = 0, shown_paths = plan.shown_paths }, Relay)
   -- In the background, or the shell would report a signal among the command's own errors.
-  local script = ("exec 2>/dev/null; cd %s; echo $$ >session; %s %s >out 2>err 3>start & wait $!; printf '%%d\\n' $?"):format(proc.quote(dir), plan.shell,
+  local script = ("exec 2>/dev/null; cd %s; echo $$ >session; %s %s >out 2>err 3>start & wait $!; printf '%%d\\n' "
+    .. "$?"):format(proc.quote(dir), plan.shell,
     with_input and "<in" or "</dev/null")
   local pipe = io.popen("exec setsid sh -c " .. proc.quote(script), "r")
   local status_pipe = assert(socket.dup(pipe))

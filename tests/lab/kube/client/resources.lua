@@ -19,7 +19,8 @@ function resources.parse(words)
   for _, word in ipairs(words) do if word:find("/", 1, true) then slashes = slashes + 1 end end
   if slashes > 0 then
     if slashes < #words then
-      fail.raise("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get "
+      fail.raise("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. "
+        .. "'kubectl get "
         .. "resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'")
     end
     for _, word in ipairs(words) do

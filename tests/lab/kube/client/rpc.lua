@@ -16,7 +16,8 @@ local function timeout_of(text)
   if not text or text == "0" then return nil end
   local seconds = tonumber(text:match "^%d+$") or flags.duration(text)
   if not seconds then
-    fail.raise "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
+    fail.raise("Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit "
+      .. "(e.g. 1s | 2m | 3h)")
   end
   return seconds > 0 and seconds or nil
 end
@@ -24,8 +25,10 @@ end
 function rpc.new(values, context, command, args)
   local host, port = context.server:match "^https?://([^:/]+):?(%d*)"
   return setmetatable({
-    server = context.server, host = host or "localhost", port = tonumber(port ~= "" and port or 8080), timeout = timeout_of(values["request-timeout"]),
-    call = { id = ("%d-%x"):format(math.floor(luasocket.gettime() * 1e6), math.random(0, 0xffffff)), command = command, args = json.array(args) },
+    server = context.server, host = host or "localhost", port = tonumber(port ~= "" and port or 8080),
+      timeout = timeout_of(values["request-timeout"]),
+    call = { id = ("%d-%x"):format(math.floor(luasocket.gettime() * 1e6), math.random(0, 0xffffff)), command = command,
+      args = json.array(args) },
   }, Client)
 end
 
@@ -62,7 +65,8 @@ function Client:raw(request)
     elseif fault == "timeout" then
       luasocket.sleep(self.timeout or DIAL_TIMEOUT_S)
       if not self.timeout then fail.exit(1, ("Unable to connect to the server: dial tcp %s: i/o timeout"):format(self:address())) end
-      fail.exit(1, fail.old and "Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)"
+      fail.exit(1, fail.old and "Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting "
+        .. "headers)"
         or "Unable to connect to the server: context deadline exceeded (Client.Timeout exceeded while awaiting headers)")
     elseif fault == "lost" then
       fail.exit(1, "Unable to connect to the server: EOF")
@@ -101,7 +105,8 @@ function Client:done(status)
   pcall(exchange, self, json.encode { op = "done", call = self.call, status = status })
 end
 
-local VERBS = { apply = "patch", scale = "patch", set_image = "patch", restart = "patch", undo = "patch", pause = "patch", history = "list", log = "get" }
+local VERBS = { apply = "patch", scale = "patch", set_image = "patch", restart = "patch", undo = "patch", pause = "patch",
+  history = "list", log = "get" }
 
 -- A request of one object or a kind.
 function rpc.request(op, kind, namespace, name, more)

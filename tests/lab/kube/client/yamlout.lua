@@ -4,14 +4,17 @@ local objects = require "kube.objects"
 
 local yamlout = {}
 
-local WORDS = { ["true"] = true, ["false"] = true, yes = true, no = true, on = true, off = true, null = true, y = true, n = true, ["~"] = true }
+local WORDS = { ["true"] = true, ["false"] = true, yes = true, no = true, on = true, off = true, null = true, y = true, n = true,
+  ["~"] = true }
 
 local function plain(text)
-  if text == "" or WORDS[text:lower()] or text:match "^[-+]?[%d.]" and (tonumber(text) or text:match "^%d%d%d%d%-%d%d%-%d%d" or text:match "^[%d_:]+$") then
+  if text == "" or WORDS[text:lower()] or text:match "^[-+]?[%d.]" and (tonumber(text) or text:match "^%d%d%d%d%-%d%d%-%d%d"
+    or text:match "^[%d_:]+$") then
     return false
   end
   if text:match "^[%s%-?:,%[%]{}#&*!|>'\"%%@`]" and not text:match "^[-?:][^%s]" then return false end
-  if text:match "^[-][-]" or text:match "%s$" or text:find(": ", 1, true) or text:find(" #", 1, true) or text:match ":$" or text:match "%c" then
+  if text:match "^[-][-]" or text:match "%s$" or text:find(": ", 1, true) or text:find(" #", 1, true) or text:match ":$"
+    or text:match "%c" then
     return false
   end
   return true

@@ -8,6 +8,7 @@ export PGAPPNAME="$name" PGCONNECT_TIMEOUT=3
 trap 'exit 0' TERM
 
 statements() {
+  printf '\\warn %s: connected\n' "$name"
   if [ -z "$LAB_READ_ONLY" ]; then
     echo "set client_min_messages = warning;"
     echo "create table if not exists heartbeat (id bigserial primary key, service text not null, at timestamptz not null default now());"
@@ -28,7 +29,7 @@ while :; do
   address=$(awk -v host="$host" '$2 == host { print $1; exit }' "$LAB_HOSTS" 2>/dev/null)
   if [ -n "$address" ]; then
     echo "$name: connecting to $host"
-    statements $$ | PGHOSTADDR=$address psql -X -q -v ON_ERROR_STOP=1 -o /dev/null "$DATABASE_URL" 2>&1 | sed "s/^/$name: ERROR: /" &
+    statements $$ | PGHOSTADDR=$address psql -X -q -v ON_ERROR_STOP=1 -o /dev/null "$DATABASE_URL" 2>&1 | sed -u "/^$name: connected/!s/^/$name: ERROR: /" &
     wait $!
     echo "$name: ERROR: connection to $host lost, next try in 0.3 s"
   else

@@ -33,7 +33,8 @@ end
 
 local function request_of(one, dry)
   local meta = one.object.metadata
-  return rpc.request("apply", one.kind.kind, meta.namespace, meta.name, { object = one.object, applied = applied_text(one.object), dry = dry })
+  return rpc.request("apply", one.kind.kind, meta.namespace, meta.name, { object = one.object, applied = applied_text(one.object),
+    dry = dry })
 end
 
 -- "Error from server (Forbidden): error when applying patch: …" carries what was sent.
@@ -44,9 +45,12 @@ local function patch_problem(one, problem)
     return ('Error from server (NotFound): error when creating "%s": %s'):format(one.file, problem.message)
   end
   if problem.reason == "Forbidden" and not problem.message:find("cannot", 1, true) then
-    return ('Error from server (Forbidden): error when applying patch:\n%s\nto:\nResource: "%s, Resource=%s", GroupVersionKind: "%s, Kind=%s"\nName: "%s", '
-      .. 'Namespace: "%s"\nfor: "%s": %s%s'):format(json.encode { spec = one.object.spec }, "/" .. one.kind.version, one.kind.plural, "/" .. one.kind.version,
-      one.kind.kind, meta.name, meta.namespace or "", one.file, fail.old and "" or ('error when patching "%s": '):format(one.file), problem.message)
+    return ('Error from server (Forbidden): error when applying patch:\n%s\nto:\nResource: "%s, Resource=%s", GroupVersionKind: "%s, '
+      .. 'Kind=%s"\nName: "%s", '
+      .. 'Namespace: "%s"\nfor: "%s": %s%s'):format(json.encode { spec = one.object.spec }, "/" .. one.kind.version, one.kind.plural, "/"
+      .. one.kind.version,
+      one.kind.kind, meta.name, meta.namespace or "", one.file, fail.old and "" or ('error when patching "%s": '):format(one.file),
+        problem.message)
   end
   return ('Error from server (%s): error when applying patch to "%s": %s'):format(problem.reason, one.file, problem.message)
 end
@@ -57,8 +61,10 @@ local function tell_warnings(one, warnings)
     if warning == "deleting" then
       fail.warn(("Warning: Detected changes to resource %s which is currently being deleted."):format(name))
     else
-      fail.warn(("Warning: resource %s/%s is missing the kubectl.kubernetes.io/last-applied-configuration annotation which is required by kubectl apply. "
-        .. "kubectl apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl apply. The missing "
+      fail.warn(("Warning: resource %s/%s is missing the kubectl.kubernetes.io/last-applied-configuration annotation which is required "
+        .. "by kubectl apply. "
+        .. "kubectl apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl "
+        .. "apply. The missing "
         .. "annotation will be patched automatically."):format(one.kind.plural, name))
     end
   end
@@ -82,7 +88,8 @@ local function show(ctx, one, result, dry)
   if values.output == "name" then
     io.stdout:write(name, "\n")
   elseif values.output and values.output ~= "" then
-    local print = printers.of(values.output) or fail.raise(('unable to match a printer suitable for the output format "%s"'):format(values.output))
+    local print = printers.of(values.output)
+      or fail.raise(('unable to match a printer suitable for the output format "%s"'):format(values.output))
     print(result.object)
   else
     local tail = dry == "client" and " (dry run)" or dry == "server" and " (server dry run)" or ""
@@ -134,7 +141,8 @@ local function run_create(ctx)
   local dry = dry_of(ctx.values)
   if ctx.words[1] == "namespace" or ctx.words[1] == "ns" then
     local name = ctx.words[2] or fail.raise "exactly one NAME is required, got 0"
-    ctx.client:must(rpc.request("create", "Namespace", nil, name, { object = { apiVersion = "v1", kind = "Namespace", metadata = { name = name } } }))
+    ctx.client:must(rpc.request("create", "Namespace", nil, name, { object = { apiVersion = "v1", kind = "Namespace", metadata = {
+      name = name } } }))
     io.stdout:write("namespace/", name, " created\n")
     return 0
   end
@@ -145,7 +153,8 @@ local function run_create(ctx)
     local meta = one.object.metadata
     local result, problem = { object = one.object }, nil
     if dry ~= "client" then
-      result, problem = ctx.client:try(rpc.request("create", one.kind.kind, meta.namespace, meta.name, { object = one.object, dry = dry ~= nil }))
+      result, problem = ctx.client:try(rpc.request("create", one.kind.kind, meta.namespace, meta.name, { object = one.object,
+        dry = dry ~= nil }))
     end
     if problem then
       local text = problem.reason == "Invalid" and rpc.text(problem)
@@ -186,7 +195,8 @@ local function run_diff(ctx)
   for _, one in ipairs(list) do if one.problem then fail.raise(one.problem, 2) end end
   local _, made = proc.run "mktemp -d"
   local dir = made:match "%S+"
-  local live_dir, merged_dir = ("%s/LIVE-%d"):format(dir, math.random(1e8, 4e9 // 1)), ("%s/MERGED-%d"):format(dir, math.random(1e8, 4e9 // 1))
+  local live_dir, merged_dir = ("%s/LIVE-%d"):format(dir, math.random(1e8, 4e9 // 1)), ("%s/MERGED-%d"):format(dir, math.random(1e8,
+    4e9 // 1))
   proc.run(("mkdir %s %s"):format(live_dir, merged_dir))
   local function clean(status, text)
     proc.run("rm -rf " .. proc.quote(dir))
@@ -225,14 +235,18 @@ local function with_common(more)
 end
 
 verbs.apply = { run = run_apply, flags = with_common {
-  output = { type = "string", short = "o" }, ["dry-run"] = { type = "string", bare = "unchanged" }, validate = { type = "string", bare = "strict" },
-  wait = { type = "bool" }, timeout = { type = "duration" }, force = { type = "bool" }, overwrite = { type = "bool" }, record = { type = "bool" },
-  cascade = { type = "string", bare = "background" }, ["grace-period"] = { type = "int" }, ["openapi-patch"] = { type = "bool" }, all = { type = "bool" },
+  output = { type = "string", short = "o" }, ["dry-run"] = { type = "string", bare = "unchanged" }, validate = { type = "string",
+    bare = "strict" },
+  wait = { type = "bool" }, timeout = { type = "duration" }, force = { type = "bool" }, overwrite = { type = "bool" }, record = {
+    type = "bool" },
+  cascade = { type = "string", bare = "background" }, ["grace-period"] = { type = "int" }, ["openapi-patch"] = { type = "bool" }, all = {
+    type = "bool" },
   ["show-managed-fields"] = { type = "bool" },
 } }
 
 verbs.create = { run = run_create, flags = with_common {
-  output = { type = "string", short = "o" }, ["dry-run"] = { type = "string", bare = "unchanged" }, validate = { type = "string", bare = "strict" },
+  output = { type = "string", short = "o" }, ["dry-run"] = { type = "string", bare = "unchanged" }, validate = { type = "string",
+    bare = "strict" },
   ["save-config"] = { type = "bool" }, record = { type = "bool" },
 } }
 

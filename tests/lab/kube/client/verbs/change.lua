@@ -15,7 +15,8 @@ local function set_image(ctx)
     if name then images[name] = image else words[#words + 1] = word end
   end
   if #words == 0 then
-    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
+    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f "
+      .. "rsrc.yaml'\n   "
       .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   elseif not next(images) then
     fail.raise "at least one image update is required"
@@ -25,11 +26,13 @@ local function set_image(ctx)
   for _, one in ipairs(found) do
     local meta = one.object.metadata
     local dry = ctx.values["dry-run"]
-    local result, problem = ctx.client:try(rpc.request("set_image", one.kind.kind, meta.namespace, meta.name, { images = images, dry = dry ~= nil }))
+    local result, problem = ctx.client:try(rpc.request("set_image", one.kind.kind, meta.namespace, meta.name, { images = images,
+      dry = dry ~= nil }))
     if problem then
       problems[#problems + 1] = { text = rpc.text(problem) }
     elseif result.changed then
-      io.stdout:write(resources.id(one.kind, meta.name), " image updated", dry and (" (%sdry run)"):format(dry == "server" and "server " or "") or "", "\n")
+      io.stdout:write(resources.id(one.kind, meta.name), " image updated", dry and (" (%sdry run)"):format(dry == "server" and "server "
+        or "") or "", "\n")
     end
   end
   io.stdout:flush()

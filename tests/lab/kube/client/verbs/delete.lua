@@ -43,7 +43,8 @@ local function gather(ctx)
     return wanted, {}
   end
   if #ctx.words == 0 then
-    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
+    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f "
+      .. "rsrc.yaml'\n   "
       .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   end
   local wanted = resources.parse(ctx.words)
@@ -51,26 +52,27 @@ local function gather(ctx)
   if not values.all and not values.selector then fail.raise "resource(s) were provided, but no name was specified" end
   local found, problems = resources.find(ctx.client, wanted, ctx.namespace, { selector = values.selector, all = values["all-namespaces"] })
   local out = {}
-  for i, one in ipairs(found) do out[i] = { kind = one.kind, name = one.object.metadata.name, namespace = one.object.metadata.namespace } end
+  for i, one in ipairs(found) do out[i] = { kind = one.kind, name = one.object.metadata.name,
+    namespace = one.object.metadata.namespace } end
   return out, problems
 end
 
 local function run(ctx)
   local values = ctx.values
-  local cascade, problems, gone = cascade_of(values), nil, {}
+  local cascade, gone = cascade_of(values), {}
   if values.force and values.now then fail.raise "--force and --now cannot be specified together" end
   local grace = values["grace-period"]
   if grace and grace < 0 then grace = nil end
   if values.now then grace = 1 end
   if values.force then
     grace = 0
-    fail.warn "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely."
+    fail.warn("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource "
+      .. "may continue to run on the cluster indefinitely.")
   elseif grace == 0 then
     grace = 1
   end
   local dry = values["dry-run"] and values["dry-run"] ~= "none"
-  local wanted
-  wanted, problems = gather(ctx)
+  local wanted, problems = gather(ctx)
   for _, one in ipairs(wanted) do
     local namespace = one.namespace or ctx.namespace
     local result, problem = ctx.client:try(rpc.request("delete", one.kind.kind, namespace, one.name, {
@@ -101,10 +103,14 @@ local function run(ctx)
 end
 
 verbs.delete = { run = run, flags = {
-  filename = { type = "list", short = "f" }, recursive = { type = "bool", short = "R" }, selector = { type = "string", short = "l" }, all = { type = "bool" },
-  ["all-namespaces"] = { type = "bool", short = "A" }, ["ignore-not-found"] = { type = "bool" }, cascade = { type = "string", bare = "background" },
-  ["grace-period"] = { type = "int" }, force = { type = "bool" }, now = { type = "bool" }, wait = { type = "bool" }, timeout = { type = "duration" },
-  output = { type = "string", short = "o" }, ["dry-run"] = { type = "string", bare = "unchanged" }, ["field-selector"] = { type = "string" },
+  filename = { type = "list", short = "f" }, recursive = { type = "bool", short = "R" }, selector = { type = "string", short = "l" },
+    all = { type = "bool" },
+  ["all-namespaces"] = { type = "bool", short = "A" }, ["ignore-not-found"] = { type = "bool" }, cascade = { type = "string",
+    bare = "background" },
+  ["grace-period"] = { type = "int" }, force = { type = "bool" }, now = { type = "bool" }, wait = { type = "bool" }, timeout = {
+    type = "duration" },
+  output = { type = "string", short = "o" }, ["dry-run"] = { type = "string", bare = "unchanged" }, ["field-selector"] = {
+    type = "string" },
 } }
 
 return verbs

@@ -55,7 +55,8 @@ function of.PersistentVolume(o)
   map_lines("Annotations", o.metadata.annotations, ": ", 16)
   line("Finalizers", "[" .. table.concat(o.metadata.finalizers or {}, " ") .. "]")
   line("StorageClass", o.spec.storageClassName)
-  line("Status", o.metadata.deletionTimestamp and ("Terminating (lasts %s)"):format(printers.age(o.metadata.deletionTimestamp)) or o.status.phase)
+  line("Status", o.metadata.deletionTimestamp and ("Terminating (lasts %s)"):format(printers.age(o.metadata.deletionTimestamp))
+    or o.status.phase)
   line("Claim", ref and ref.namespace .. "/" .. ref.name or "")
   line("Reclaim Policy", o.spec.persistentVolumeReclaimPolicy)
   line("Access Modes", printers.modes(o.spec.accessModes))
@@ -65,13 +66,15 @@ function of.PersistentVolume(o)
   line("Message", "")
   io.stdout:write "Source:\n"
   if csi then
-    io.stdout:write("    Type:              CSI (a Container Storage Interface (CSI) volume source)\n", "    Driver:            ", csi.driver,
+    io.stdout:write("    Type:              CSI (a Container Storage Interface (CSI) volume source)\n", "    Driver:            ",
+      csi.driver,
       "\n    FSType:            ", csi.fsType or "", "\n    VolumeHandle:      ", csi.volumeHandle, "\n    ReadOnly:          false\n")
     local attributes = csi.volumeAttributes or {}
     local keys = objects.sorted_keys(attributes)
     io.stdout:write("    VolumeAttributes:  ", keys[1] and "    " .. keys[1] .. "=" .. attributes[keys[1]] or "<none>", "\n")
   else
-    io.stdout:write("    Type:          HostPath (bare host directory volume)\n    Path:          ", objects.at(o, "spec", "hostPath", "path") or "", "\n")
+    io.stdout:write("    Type:          HostPath (bare host directory volume)\n    Path:          ", objects.at(o, "spec", "hostPath",
+      "path") or "", "\n")
   end
 end
 
@@ -79,7 +82,8 @@ function of.PersistentVolumeClaim(o)
   line("Name", o.metadata.name, 14)
   line("Namespace", o.metadata.namespace, 14)
   line("StorageClass", o.spec.storageClassName, 14)
-  line("Status", o.metadata.deletionTimestamp and ("Terminating (lasts %s)"):format(printers.age(o.metadata.deletionTimestamp)) or o.status.phase, 14)
+  line("Status", o.metadata.deletionTimestamp and ("Terminating (lasts %s)"):format(printers.age(o.metadata.deletionTimestamp))
+    or o.status.phase, 14)
   line("Volume", o.spec.volumeName or "", 14)
   map_lines("Labels", o.metadata.labels, "=", 14)
   map_lines("Annotations", o.metadata.annotations, ": ", 14)
@@ -123,7 +127,8 @@ end
 function of.Deployment(o)
   plain(o)
   line("Selector", printers.selector_text(o.spec.selector), 24)
-  line("Replicas", ("%d desired | %d updated | %d total | %d available | %d unavailable"):format(o.spec.replicas, o.status.updatedReplicas or 0,
+  line("Replicas", ("%d desired | %d updated | %d total | %d available | %d unavailable"):format(o.spec.replicas, o.status.updatedReplicas
+    or 0,
     o.status.replicas or 0, o.status.availableReplicas or 0, o.status.unavailableReplicas or 0), 24)
   line("StrategyType", o.spec.strategy.type, 24)
   io.stdout:write "Pod Template:\n  Containers:\n"
@@ -138,7 +143,8 @@ end
 
 local function run(ctx)
   if #ctx.words == 0 then
-    fail.raise "You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources."
+    fail.raise("You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported "
+      .. "resources.")
   end
   local found, problems = resources.find(ctx.client, resources.parse(ctx.words), ctx.namespace, {
     selector = ctx.values.selector, all = ctx.values["all-namespaces"],

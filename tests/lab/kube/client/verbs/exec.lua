@@ -15,9 +15,11 @@ local function split(ctx)
   local target = table.remove(words, 1)
   if ctx.dash == nil and #words > 0 then
     if not fail.old then
-      fail.raise "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help and examples"
+      fail.raise("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help "
+        .. "and examples")
     end
-    fail.warn "kubectl exec [POD] [COMMAND] is DEPRECATED and will be removed in a future version. Use kubectl exec [POD] -- [COMMAND] instead."
+    fail.warn("kubectl exec [POD] [COMMAND] is DEPRECATED and will be removed in a future version. Use kubectl exec [POD] -- [COMMAND] "
+      .. "instead.")
   end
   if #words == 0 then fail.raise "you must specify at least one command for the container" end
   return target, words
@@ -32,7 +34,8 @@ end
 local function tell_default(plan, name, values, namespace)
   if values.container or #plan.containers < 2 or values.quiet then return end
   if fail.old then
-    fail.warn(("Defaulting container name to %s.\nUse 'kubectl describe pod/%s -n %s' to see all of the containers in this pod."):format(plan.container,
+    fail.warn(("Defaulting container name to %s.\nUse 'kubectl describe pod/%s -n %s' to see all of the containers in this "
+      .. "pod."):format(plan.container,
       name, namespace))
   else
     fail.warn(('Defaulted container "%s" out of: %s'):format(plan.container, table.concat(plan.containers, ", ")))
@@ -41,7 +44,8 @@ end
 
 -- Runs words in a pod; the exit status of kubectl.
 function verbs.in_pod(ctx, name, words, with_input)
-  local plan, fault = ctx.client:must(rpc.request("exec", "Pod", ctx.namespace, name, { container = ctx.values.container, words = json.array(words) }))
+  local plan, fault = ctx.client:must(rpc.request("exec", "Pod", ctx.namespace, name, { container = ctx.values.container,
+    words = json.array(words) }))
   if not plan then
     fail.exit(1, "Error from server: error dialing backend: dial tcp 192.168.128.10:10250: connect: connection refused")
   elseif plan.completed then
@@ -57,9 +61,11 @@ function verbs.in_pod(ctx, name, words, with_input)
     return math.tointeger(fault.status) or 0
   end
   if unstarted then
-    fail.raise(("Internal error occurred: error executing command in container: failed to exec in container: failed to start exec \"%s\": OCI runtime exec "
+    fail.raise(("Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "
+      .. "\"%s\": OCI runtime exec "
       .. "failed: exec failed: unable to start container process: exec: \"%s\": %s: unknown"):format(random_id(), words[1],
-      unstarted == "missing" and (words[1]:find "/" and ("stat %s: no such file or directory"):format(words[1]) or "executable file not found in $PATH")
+      unstarted == "missing" and (words[1]:find "/" and ("stat %s: no such file or directory"):format(words[1])
+        or "executable file not found in $PATH")
         or "permission denied"))
   end
   if status ~= 0 then fail.exit(status, ("command terminated with exit code %d"):format(status)) end

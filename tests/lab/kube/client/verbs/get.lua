@@ -7,7 +7,8 @@ local resources = require "kube.client.resources"
 
 local verbs = {}
 
-local FORMATS = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,"
+local FORMATS = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,"
+  .. "template,templatefile,"
   .. "wide,yaml"
 
 -- Secrets of no interest to a reader of the cluster's state are left out, as kubectl leaves out managedFields.
@@ -37,8 +38,10 @@ local function run(ctx)
   local format = values.output or ""
   local print, custom = nil, nil
   if #ctx.words == 0 and not values.filename then
-    fail.exit(1, "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\n"
-      .. "error: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain "
+    fail.exit(1, "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported "
+      .. "resources.\n\n"
+      .. "error: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. "
+      .. "kubectl explain "
       .. "pods).\nSee 'kubectl get -h' for help and examples")
   end
   if format ~= "" and format ~= "wide" and format ~= "name" then
@@ -56,7 +59,8 @@ local function run(ctx)
   local single = #wanted == 1 and wanted[1].name ~= nil
   local sort_by = values["sort-by"]
   if sort_by then
-    local key = require("kube.client.jsonpath").compile(sort_by:match "^{" and sort_by or "{" .. (sort_by:match "^%." and "" or ".") .. sort_by .. "}")
+    local key = require("kube.client.jsonpath").compile(sort_by:match "^{" and sort_by or "{" .. (sort_by:match "^%." and "" or ".")
+      .. sort_by .. "}")
     table.sort(found, function(a, b) return key(a.object) < key(b.object) end)
   end
   if custom then
@@ -73,7 +77,8 @@ local function run(ctx)
     local count = 0
     for _ in pairs(several) do count = count + 1 end
     printers.tables(found, {
-      wide = format == "wide", headers = not values["no-headers"], all = values["all-namespaces"], prefix = count > 1 or slashes and #wanted > 1 or
+      wide = format == "wide", headers = not values["no-headers"], all = values["all-namespaces"], prefix = count > 1 or slashes
+        and #wanted > 1 or
         values["show-kind"], labels = values["show-labels"],
     })
   elseif #problems == 0 and not (single and values["ignore-not-found"]) and not values["ignore-not-found"] then
@@ -90,7 +95,8 @@ verbs.get = {
     ["all-namespaces"] = { type = "bool", short = "A" }, ["ignore-not-found"] = { type = "bool" }, ["no-headers"] = { type = "bool" },
     ["show-labels"] = { type = "bool" }, ["show-kind"] = { type = "bool" }, ["sort-by"] = { type = "string" },
     filename = { type = "list", short = "f" }, recursive = { type = "bool", short = "R" }, ["chunk-size"] = { type = "int" },
-    ["show-managed-fields"] = { type = "bool" }, ["label-columns"] = { type = "list", short = "L" }, ["allow-missing-template-keys"] = { type = "bool" },
+    ["show-managed-fields"] = { type = "bool" }, ["label-columns"] = { type = "list", short = "L" }, ["allow-missing-template-keys"] = {
+      type = "bool" },
     template = { type = "string" },
   },
 }

@@ -70,7 +70,8 @@ local function run(ctx)
     return 0
   end
   if #ctx.words == 0 then
-    fail.raise "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples"
+    fail.raise("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs "
+      .. "command\nSee 'kubectl logs -h' for help and examples")
   end
   if #ctx.words == 2 and not values.container then values.container = ctx.words[2] end
   local name = pods.resolve(ctx, ctx.words[1], values["pod-running-timeout"] or 20)
@@ -81,7 +82,8 @@ end
 verbs.logs = { run = run, flags = {
   follow = { type = "bool", short = "f" }, previous = { type = "bool", short = "p" }, container = { type = "string", short = "c" },
   tail = { type = "int" }, since = { type = "duration" }, ["since-time"] = { type = "string" }, timestamps = { type = "bool" },
-  selector = { type = "string", short = "l" }, ["all-containers"] = { type = "bool" }, prefix = { type = "bool" }, ["limit-bytes"] = { type = "int" },
+  selector = { type = "string", short = "l" }, ["all-containers"] = { type = "bool" }, prefix = { type = "bool" }, ["limit-bytes"] = {
+    type = "int" },
   ["pod-running-timeout"] = { type = "duration" }, ["ignore-errors"] = { type = "bool" }, ["max-log-requests"] = { type = "int" },
 } }
 

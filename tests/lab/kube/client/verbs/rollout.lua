@@ -15,7 +15,8 @@ local status_of = {}
 -- Text and whether it is over; or nil and what went wrong.
 function status_of.Deployment(object)
   local name, status, wanted = object.metadata.name, object.status, object.spec.replicas
-  if object.metadata.generation > (status.observedGeneration or 0) then return "Waiting for deployment spec update to be observed...\n", false end
+  if object.metadata.generation > (status.observedGeneration or 0) then return "Waiting for deployment spec update to be observed...\n",
+    false end
   for _, condition in ipairs(status.conditions or {}) do
     if condition.type == "Progressing" and condition.reason == "ProgressDeadlineExceeded" then
       return nil, ('deployment "%s" exceeded its progress deadline'):format(name)
@@ -31,19 +32,22 @@ end
 
 function status_of.StatefulSet(object)
   local status, wanted = object.status, object.spec.replicas
-  if object.metadata.generation > (status.observedGeneration or 0) then return "Waiting for statefulset spec update to be observed...\n", false end
+  if object.metadata.generation > (status.observedGeneration or 0) then return "Waiting for statefulset spec update to be observed...\n",
+    false end
   if (status.readyReplicas or 0) < wanted then
     return ("Waiting for %d pods to be ready...\n"):format(wanted - (status.readyReplicas or 0)), false
   end
   local partition = objects.at(object, "spec", "updateStrategy", "rollingUpdate", "partition")
   if partition then
     if (status.updatedReplicas or 0) < wanted - partition then
-      return ("Waiting for partitioned roll out to finish: %d out of %d new pods have been updated...\n"):format(status.updatedReplicas or 0,
+      return ("Waiting for partitioned roll out to finish: %d out of %d new pods have been updated...\n"):format(status.updatedReplicas
+        or 0,
         wanted - partition), false
     end
     return ("partitioned roll out complete: %d new pods have been updated...\n"):format(status.updatedReplicas or 0), true
   end
-  return ("statefulset rolling update complete %d pods at revision %s...\n"):format(status.currentReplicas or 0, status.currentRevision), true
+  return ("statefulset rolling update complete %d pods at revision %s...\n"):format(status.currentReplicas or 0, status.currentRevision),
+    true
 end
 
 local function watch_one(ctx, one, deadline)
@@ -79,7 +83,8 @@ end
 local function status(ctx)
   local found, problems = targets(ctx)
   if fail.old and #found > 1 then
-    fail.raise(("rollout status is only supported on individual resources and resource collections - %d resources were found"):format(#found))
+    fail.raise(("rollout status is only supported on individual resources and resource collections - %d resources were "
+      .. "found"):format(#found))
   end
   if #found == 0 and #problems == 0 then
     fail.warn(("No resources found in %s namespace."):format(ctx.namespace))
@@ -131,7 +136,8 @@ local function undo(ctx)
     if problem then return nil, rpc.text(problem) end
     if result.missing then return nil, ("error: unable to find specified revision %d in history"):format(result.missing) end
     if result.none then return nil, ("error: no rollout history found for deployment \"%s\""):format(meta.name) end
-    return result.changed and "rolled back" or "skipped rollback (current template already matches revision " .. (ctx.values["to-revision"] or 0) .. ")"
+    return result.changed and "rolled back" or "skipped rollback (current template already matches revision " .. (ctx.values["to-revision"]
+      or 0) .. ")"
   end)
 end
 
@@ -161,7 +167,8 @@ local function pausing(value, word)
   end
 end
 
-local SELECT = { filename = { type = "list", short = "f" }, selector = { type = "string", short = "l" }, recursive = { type = "bool", short = "R" } }
+local SELECT = { filename = { type = "list", short = "f" }, selector = { type = "string", short = "l" }, recursive = { type = "bool",
+  short = "R" } }
 
 local function with(more)
   for name, flag in pairs(SELECT) do more[name] = flag end
@@ -169,7 +176,8 @@ local function with(more)
 end
 
 verbs.rollout = { sub = {
-  status = { run = status, flags = with { watch = { type = "bool", short = "w" }, timeout = { type = "duration" }, revision = { type = "int" } } },
+  status = { run = status, flags = with { watch = { type = "bool", short = "w" }, timeout = { type = "duration" }, revision = {
+    type = "int" } } },
   restart = { run = restart, flags = with { output = { type = "string", short = "o" } } },
   undo = { run = undo, flags = with { ["to-revision"] = { type = "int" }, ["dry-run"] = { type = "string", bare = "unchanged" },
     output = { type = "string", short = "o" } } },

@@ -11,7 +11,8 @@ local function targets(ctx)
   local values = ctx.values
   local wanted = values.filename and files.wanted(ctx) or resources.parse(ctx.words)
   if #wanted == 0 then
-    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
+    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f "
+      .. "rsrc.yaml'\n   "
       .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   end
   for _, one in ipairs(wanted) do
@@ -48,7 +49,8 @@ local function run(ctx)
     else
       local tail = not fail.old and dry and (" (%s dry run)"):format(values["dry-run"]) or ""
       if values["dry-run"] == "client" then tail = " (dry run)" end
-      io.stdout:write(values.output == "name" and resources.id(one.kind, meta.name) or resources.id(one.kind, meta.name) .. " scaled" .. tail, "\n")
+      io.stdout:write(values.output == "name" and resources.id(one.kind, meta.name) or resources.id(one.kind, meta.name) .. " scaled"
+        .. tail, "\n")
     end
   end
   io.stdout:flush()
@@ -59,8 +61,10 @@ end
 verbs.scale = {
   run = run, required = { "replicas" },
   flags = {
-    replicas = { type = "int" }, ["current-replicas"] = { type = "int" }, timeout = { type = "duration" }, selector = { type = "string", short = "l" },
-    all = { type = "bool" }, output = { type = "string", short = "o" }, filename = { type = "list", short = "f" }, recursive = { type = "bool", short = "R" },
+    replicas = { type = "int" }, ["current-replicas"] = { type = "int" }, timeout = { type = "duration" }, selector = { type = "string",
+      short = "l" },
+    all = { type = "bool" }, output = { type = "string", short = "o" }, filename = { type = "list", short = "f" }, recursive = {
+      type = "bool", short = "R" },
     ["dry-run"] = { type = "string", bare = "unchanged" }, ["resource-version"] = { type = "string" }, record = { type = "bool" },
   },
 }

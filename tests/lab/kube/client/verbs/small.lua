@@ -13,13 +13,15 @@ local function client_version()
   local minor = fail.old and "20" or "32"
   return {
     major = "1", minor = minor, gitVersion = fail.old and "v1.20.2" or "v1.32.4", gitCommit = ("0"):rep(40), gitTreeState = "clean",
-    buildDate = fail.old and "2021-01-13T13:28:09Z" or "2025-04-22T16:03:58Z", goVersion = fail.old and "go1.15.5" or "go1.23.6", compiler = "gc",
+    buildDate = fail.old and "2021-01-13T13:28:09Z" or "2025-04-22T16:03:58Z", goVersion = fail.old and "go1.15.5" or "go1.23.6",
+      compiler = "gc",
     platform = "linux/amd64",
   }
 end
 
 local function old_text(name, version)
-  return ('%s Version: version.Info{Major:"%s", Minor:"%s", GitVersion:"%s", GitCommit:"", GitTreeState:"clean", BuildDate:"", GoVersion:"", '
+  return ('%s Version: version.Info{Major:"%s", Minor:"%s", GitVersion:"%s", GitCommit:"", GitTreeState:"clean", BuildDate:"", '
+    .. 'GoVersion:"", '
     .. 'Compiler:"gc", Platform:"%s"}\n'):format(name, version.major, version.minor, version.gitVersion, version.platform)
 end
 
@@ -76,7 +78,8 @@ end
 
 local function view(ctx)
   local all = config.load(ctx.values)
-  local shown = all.raw or { apiVersion = "v1", clusters = json.null, contexts = json.null, ["current-context"] = "", kind = "Config", preferences = {},
+  local shown = all.raw or { apiVersion = "v1", clusters = json.null, contexts = json.null, ["current-context"] = "", kind = "Config",
+    preferences = {},
     users = json.null }
   shown.preferences = shown.preferences or {}
   if not ctx.values.raw then
@@ -102,7 +105,8 @@ end
 local function can_i(ctx)
   local values = ctx.values
   if #ctx.words < 2 then
-    fail.raise "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples."
+    fail.raise("you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and "
+      .. "examples.")
   end
   local word, name = ctx.words[2]:match "^([^/]+)/?(.*)$"
   local kind = kinds.named(word)
@@ -110,22 +114,27 @@ local function can_i(ctx)
   if not kind then fail.warn(("Warning: the server doesn't have a resource type '%s'"):format(word)) end
   local verb = ctx.words[1]
   if sub == "exec" then verb = "exec" end
-  local result = ctx.client:must { op = "can_i", verb = "create", asked = verb == "update" and "patch" or verb, resource = kind and kind.plural or word,
+  local result = ctx.client:must { op = "can_i", verb = "create", asked = verb == "update" and "patch" or verb, resource = kind
+    and kind.plural or word,
     namespace = ctx.namespace, name = name ~= "" and name or ctx.words[3] or "" }
   if not values.quiet then io.stdout:write(result.allowed and "yes" or "no", "\n") end
   return result.allowed and 0 or 1
 end
 
-verbs.version = { run = verbs.run_version, flags = { client = { type = "bool" }, output = { type = "string", short = "o" }, short = { type = "bool" } } }
+verbs.version = { run = verbs.run_version, flags = { client = { type = "bool" }, output = { type = "string", short = "o" }, short = {
+  type = "bool" } } }
 verbs.config = { sub = {
   ["current-context"] = { run = current, offline = true },
-  ["get-contexts"] = { run = contexts, offline = true, flags = { output = { type = "string", short = "o" }, ["no-headers"] = { type = "bool" } } },
+  ["get-contexts"] = { run = contexts, offline = true, flags = { output = { type = "string", short = "o" }, ["no-headers"] = {
+    type = "bool" } } },
   view = { run = view, offline = true, flags = {
-    output = { type = "string", short = "o" }, minify = { type = "bool" }, raw = { type = "bool" }, flatten = { type = "bool" }, merge = { type = "bool" },
+    output = { type = "string", short = "o" }, minify = { type = "bool" }, raw = { type = "bool" }, flatten = { type = "bool" }, merge = {
+      type = "bool" },
   } },
 } }
 verbs.auth = { sub = { ["can-i"] = { run = can_i, flags = {
-  quiet = { type = "bool", short = "q" }, subresource = { type = "string" }, ["all-namespaces"] = { type = "bool", short = "A" }, list = { type = "bool" },
+  quiet = { type = "bool", short = "q" }, subresource = { type = "string" }, ["all-namespaces"] = { type = "bool", short = "A" }, list = {
+    type = "bool" },
 } } } }
 
 return verbs

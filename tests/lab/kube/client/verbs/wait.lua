@@ -29,7 +29,8 @@ local function path_test(text)
   if not path then
     path, value = text:match "^'?({.-})'?=(.*)$"
   end
-  if not path then fail.raise("jsonpath wait format must be --for=jsonpath='{.status.readyReplicas}'=3 or --for=jsonpath='{.status.readyReplicas}'") end
+  if not path then fail.raise("jsonpath wait format must be --for=jsonpath='{.status.readyReplicas}'=3 or "
+    .. "--for=jsonpath='{.status.readyReplicas}'") end
   return function(object)
     local found = jsonpath.values(path, object)
     if #found == 0 then return false end
@@ -88,7 +89,8 @@ local function run(ctx)
   local deadline = cqueues.monotime() + timeout
   local wanted = values.filename and files.wanted(ctx) or resources.parse(ctx.words)
   if #wanted == 0 then
-    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   "
+    fail.raise("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f "
+      .. "rsrc.yaml'\n   "
       .. "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'")
   end
   if test == "create" then return wait_created(ctx, wanted, deadline) end
@@ -98,7 +100,8 @@ local function run(ctx)
     end
   end
   local found, problems = resources.find(ctx.client, wanted, ctx.namespace, {
-    selector = values.selector, field_selector = values["field-selector"], all = values["all-namespaces"], ignore_not_found = test == "delete",
+    selector = values.selector, field_selector = values["field-selector"], all = values["all-namespaces"],
+      ignore_not_found = test == "delete",
   })
   if #problems > 0 then fail.exit(1, problems[1].text) end
   if #found == 0 then
@@ -113,7 +116,8 @@ local function run(ctx)
       io.stdout:write(resources.id(one.kind, meta.name), " condition met\n")
       io.stdout:flush()
     else
-      late[#late + 1] = (timeout == 0 and not fail.old and "condition not met for %s/%s" or "timed out waiting for the condition on %s/%s"):format(
+      late[#late + 1] = (timeout == 0 and not fail.old and "condition not met for %s/%s"
+        or "timed out waiting for the condition on %s/%s"):format(
         one.kind.plural, meta.name)
     end
   end
