@@ -105,8 +105,8 @@ end
 local function can_i(ctx)
   local values = ctx.values
   if #ctx.words < 2 then
-    fail.raise("you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and "
-      .. "examples.")
+    fail.raise(fail.old and "you must specify two or three arguments: verb, resource, and optional resourceName"
+      or "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.")
   end
   local word, name = ctx.words[2]:match "^([^/]+)/?(.*)$"
   local kind = kinds.named(word)
