@@ -1,6 +1,7 @@
 -- The simulators of Cloudflare and Linode by themselves. Prints one line of JSON when they are ready, serves until stdin ends or a signal
 -- comes, leaves nothing.
---   lua5.4 cloud_lab.lua [--dir PARENT]
+--   lua5.4 cloud_lab.lua [--of DIR]
+-- --of: the volumes are those of a cluster, DIR/volumes (kube/disks.lua); without, a directory of its own.
 -- For specs: GET /_lab/state, /_lab/log; POST /_lab/reset {…options}, /_lab/faults (core/faults.lua), /_lab/volume {label, size, attached},
 -- DELETE /_lab/volume {id}
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
@@ -12,7 +13,7 @@ local faults = require "core.faults"
 local guardian = require "core.guardian"
 local http = require "core.http"
 local json = require "core.json"
-local linode = require "kube.linode"
+local disks = require "kube.disks"
 local main = require "core.main"
 local proc = require "core.proc"
 local refusal = require "core.refusal"
@@ -25,7 +26,7 @@ local function body_of(request)
 end
 
 local function reset(world, request)
-  proc.must(("rm -rf %s && mkdir -p %s"):format(proc.quote(world.volumes_dir), proc.quote(world.volumes_dir)))
+  if world.own then proc.must("rm -rf " .. proc.quote(world.dir .. "/volumes")) end
   clouds.build(world)
   for name, value in pairs(body_of(request)) do
     if clouds.DEFAULTS[name] == nil then refusal.raise(422, "invalid_params", "no option " .. name) end
@@ -45,10 +46,11 @@ local function routes(world)
       return 200, json.array(world.faults)
     end },
     { "POST", "/_lab/volume", function(request)
-      local made = linode.add(world, body_of(request))
-      return 200, { id = made.id, dir = linode.directory(world, made.id) }
+      local given = body_of(request)
+      local made = disks.create(world.dir, given.label, given.size or 10)
+      return 200, { id = made.id, dir = disks.path(world.dir, made.id) .. "/data" }
     end },
-    { "DELETE", "/_lab/volume", function(request) linode.remove(world, body_of(request).id) return 200, { ok = true } end },
+    { "DELETE", "/_lab/volume", function(request) disks.remove(world.dir, body_of(request).id) return 200, { ok = true } end },
   }
 end
 
@@ -56,13 +58,13 @@ local function control(world)
   return control_of(routes(world))
 end
 
-local function start(queue, dir)
-  local world = clouds.build { queue = queue, volumes_dir = dir .. "/volumes" }
-  proc.must("mkdir -p " .. proc.quote(world.volumes_dir))
+local function start(queue, dir, of)
+  local world = clouds.build { queue = queue, dir = of or dir, own = not of }
   local env = clouds.listen(queue, world)
   local port = http.listen(queue, control(world))
   io.stdout:write(json.encode { dir = dir, control = "http://127.0.0.1:" .. port, env = env }, "\n")
   io.stdout:flush()
 end
 
-main { parent = arg[1] == "--dir" and arg[2] or nil, watch = guardian.watch, start = start }
+local of = arg[1] == "--of" and arg[2] or nil
+main { watch = guardian.watch, start = function(queue, dir) start(queue, dir, of) end }

@@ -1,6 +1,6 @@
 -- Cloudflare and Linode together: their options, their part of a lab's world, their addresses.
 --
---   local world = { queue = …, volumes_dir = … }   clouds.build(world)      tokens, options, state, as on the first day
+--   local world = { queue = …, dir = … }   clouds.build(world)      tokens, options, state, as on the first day
 --   local env = clouds.listen(queue, world)        what a client needs in its environment
 local cloudflare = require "kube.cloudflare"
 local http = require "core.http"

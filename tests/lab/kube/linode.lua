@@ -1,71 +1,23 @@
--- Linode's API v4 as far as volumes go, as strict as the service: its errors, its rules for labels, its states. A volume is a directory
--- below world.volumes_dir, called like its id; a clone copies it.
+-- Linode's API v4 as far as volumes go, as strict as the service: its errors, its rules for labels, its states. The volumes are those of
+-- kube/disks.lua, directories which a cluster may share; beside what is written there, a volume in the making has ends_at and ends.
 local check = require "core.check"
+local disks = require "kube.disks"
 local json = require "core.json"
-local proc = require "core.proc"
 local refusal = require "core.refusal"
 
 local linode = {}
-
-linode.REGION = "us-east"
 
 local CLONE = check.record({ label = check.string }, { "label" })
 local ATTACH = check.record({ linode_id = check.natural, config_id = check.natural, persist_across_boots = check.boolean }, { "linode_id" })
 local PREFIX = "/v4"
 
--- world needs options (linode_*, see kube/clouds.lua), now(), linode_token and, for what is on them, volumes_dir.
+-- world needs options (linode_*, see kube/clouds.lua), now(), linode_token and dir, below which the volumes are.
 function linode.new(world)
-  return { world = world, volumes = {}, count = 516000 + math.random(0, 900), requests = {}, lists = {} }
+  return { world = world, requests = {}, lists = {} }
 end
 
 local function refuse(status, reason, field, headers)
   refusal.raise(status, field or "linode", reason, { field = field, headers = headers })
-end
-
-local function stamp(world) return os.date("!%Y-%m-%dT%H:%M:%S", math.floor(world.now())) end
-
--- ---- for the rest of the lab ----
-
----The directory of a volume; nil when the lab has none.
-function linode.directory(world, id)
-  return world.volumes_dir and ("%s/%d"):format(world.volumes_dir, id)
-end
-
----A volume, as the driver makes one: { label, size, attached (a node's name), id }. Returns it.
-function linode.add(world, given)
-  local self = world.linode
-  self.count = self.count + math.random(1, 40)
-  local volume = {
-    id = given.id or self.count, label = given.label, size = given.size or 10, status = given.status or "active", region = linode.REGION,
-    linode_id = given.attached and 12345 or nil, linode_label = given.attached, created = stamp(world), updated = stamp(world),
-    tags = json.array(), encryption = "enabled",
-  }
-  table.insert(self.volumes, volume)
-  local dir = linode.directory(world, volume.id)
-  if dir then proc.must("mkdir -p " .. proc.quote(dir)) end
-  return volume
-end
-
----The volume of that id; nil.
-function linode.get(world, id)
-  for i, volume in ipairs(world.linode.volumes) do
-    if volume.id == id then return volume, i end
-  end
-end
-
----Attached to a node by its name; nil: detached.
-function linode.attach(world, id, node)
-  local volume = linode.get(world, id)
-  if volume then volume.linode_id, volume.linode_label, volume.updated = node and 12345 or nil, node, stamp(world) end
-end
-
----Gone, with what is on it.
-function linode.remove(world, id)
-  local _, at = linode.get(world, id)
-  if not at then return end
-  table.remove(world.linode.volumes, at)
-  local dir = linode.directory(world, id)
-  if dir then proc.run("rm -rf " .. proc.quote(dir)) end
 end
 
 -- ---- who may, and how often ----
@@ -92,27 +44,29 @@ end
 
 -- ---- volumes ----
 
--- What was being made is made by now.
-local function settle(self)
-  for _, volume in ipairs(self.volumes) do
-    if volume.until_time and self.world.now() >= volume.until_time then
-      volume.status, volume.until_time, volume.updated = volume.ends, nil, stamp(self.world)
+-- The volumes; what was being made is made by now.
+local function volumes_of(self)
+  local world, list = self.world, disks.list(self.world.dir)
+  for _, volume in ipairs(list) do
+    if type(volume.ends_at) == "number" and world.now() >= volume.ends_at then
+      volume.status, volume.ends_at, volume.ends = volume.ends, nil, nil
+      disks.write(world.dir, volume)
     end
   end
+  return list
 end
 
 local function view(volume)
   return {
-    id = volume.id, label = volume.label, status = volume.status, size = volume.size, region = volume.region,
-    linode_id = volume.linode_id or json.null, linode_label = volume.linode_label or json.null, created = volume.created,
-    updated = volume.updated, filesystem_path = "/dev/disk/by-id/scsi-0Linode_Volume_" .. volume.label, io_ready = volume.linode_id ~= nil,
-    tags = volume.tags, hardware_type = "nvme", encryption = volume.encryption, locks = json.array(),
+    id = volume.id, label = volume.label, status = volume.status, size = volume.size, region = volume.region, linode_id = volume.linode_id,
+    linode_label = volume.linode_label, created = volume.created, updated = volume.created, hardware_type = "nvme", encryption = "enabled",
+    filesystem_path = "/dev/disk/by-id/scsi-0Linode_Volume_" .. volume.label, io_ready = volume.linode_id ~= json.null,
+    tags = json.array(volume.tags), locks = json.array(),
   }
 end
 
 local function volume_of(self, captures)
-  settle(self)
-  for _, volume in ipairs(self.volumes) do
+  for _, volume in ipairs(volumes_of(self)) do
     if tostring(volume.id) == captures.id then return volume end
   end
   refuse(404, "Not found")
@@ -143,13 +97,12 @@ local function passes(volume, filter)
 end
 
 local function list(self, request)
-  settle(self)
   local params, all = request.params, {}
   local page, size = math.tointeger(tonumber(params.page or 1)), math.tointeger(tonumber(params.page_size or 100))
   if not size or size < 25 or size > 500 then refuse(400, "Must be 25-500", "page_size") end
   if not page or page < 1 then refuse(400, "Must be 1 or greater", "page") end
   local filter = filter_of(request)
-  for _, volume in ipairs(self.volumes) do
+  for _, volume in ipairs(volumes_of(self)) do
     if passes(volume, filter) then all[#all + 1] = view(volume) end
   end
   local pages = math.max(1, math.ceil(#all / size))
@@ -165,7 +118,7 @@ local function check_label(self, label)
       "label")
   end
   if not self.world.options.linode_unique_labels then return end
-  for _, volume in ipairs(self.volumes) do
+  for _, volume in ipairs(volumes_of(self)) do
     if volume.label == label then refuse(400, "Label must be unique among your volumes", "label") end
   end
 end
@@ -178,33 +131,35 @@ local function body_of(request, schema)
 end
 
 -- What is copied is what is there when it begins.
-local function copy(world, from, to)
-  local source, target = linode.directory(world, from), linode.directory(world, to)
-  if source then proc.must(("rm -rf %s && cp -a %s %s"):format(proc.quote(target), proc.quote(source), proc.quote(target))) end
-end
-
 local function clone(self, source, request)
   local world = self.world
   local given = body_of(request, CLONE)
   check_label(self, given.label)
   if source.status ~= "active" then refuse(400, "Only volumes with the status active can be cloned") end
-  local made = linode.add(world, { label = given.label, size = source.size, status = "creating" })
-  made.until_time, made.ends = world.now() + world.options.linode_clone_ms / 1000, world.options.linode_clone_ends
-  made.source = source.id
-  copy(world, source.id, made.id)
+  local made = disks.create(world.dir, given.label, source.size, disks.path(world.dir, source.id) .. "/data")
+  made.status, made.source = "creating", source.id
+  made.ends_at, made.ends = world.now() + world.options.linode_clone_ms / 1000, world.options.linode_clone_ends
+  disks.write(world.dir, made)
   return 200, view(made)
 end
 
 local function attach(self, volume, request)
   local given = body_of(request, ATTACH)
-  if volume.linode_id then refuse(400, "Volume is already attached", "linode_id") end
-  linode.attach(self.world, volume.id, "lke-" .. given.linode_id)
+  if volume.linode_id ~= json.null then refuse(400, "Volume is already attached", "linode_id") end
+  volume.linode_id, volume.linode_label = given.linode_id, "lke-" .. given.linode_id
+  disks.write(self.world.dir, volume)
   return 200, view(volume)
 end
 
+local function detach(self, volume)
+  volume.linode_id, volume.linode_label = json.null, json.null
+  disks.write(self.world.dir, volume)
+  return 200, {}
+end
+
 local function remove(self, volume)
-  if volume.linode_id then refuse(400, "Volume must be detached before it can be deleted") end
-  linode.remove(self.world, volume.id)
+  if volume.linode_id ~= json.null then refuse(400, "Volume must be detached before it can be deleted") end
+  disks.remove(self.world.dir, volume.id)
   return 200, {}
 end
 
@@ -222,7 +177,7 @@ function linode.definition(world)
       { "GET", one, on(function(_, volume) return 200, view(volume) end) },
       { "POST", one .. "/clone", on(clone) },
       { "POST", one .. "/attach", on(attach) },
-      { "POST", one .. "/detach", on(function(_, volume) linode.attach(world, volume.id, nil) return 200, {} end) },
+      { "POST", one .. "/detach", on(detach) },
       { "DELETE", one, on(remove) },
     },
     admit = function(request)
@@ -242,9 +197,8 @@ end
 
 -- For specs: the volumes; source: of which it is a clone.
 function linode.state(world)
-  settle(world.linode)
   local out = json.array()
-  for i, volume in ipairs(world.linode.volumes) do
+  for i, volume in ipairs(volumes_of(world.linode)) do
     out[i] = view(volume)
     out[i].source = volume.source or json.null
   end

@@ -67,7 +67,7 @@ describe("linode", function()
     local clone = clones()[1]
     assert.equal("before-16", clone.label)
     assert.equal(20, clone.size)
-    assert.equal("data\n", run.read_file(("%s/%d/file"):format(lab.dir .. "/volumes", clone.id)))
+    assert.equal("data\n", run.read_file(("%s/volumes/%d/data/file"):format(lab.dir, clone.id)))
   end)
 
   it("says at once that a clone cannot become active", function()

@@ -9,7 +9,8 @@ local labs = require "tests.spec.support.lab"
 local clouds = {}
 local Clouds = labs.derive()
 
-function clouds.start() return labs.launch("tests/lab/kube/cloud_lab.lua", Clouds) end
+-- of: the directory of a cluster's lab, whose volumes are served.
+function clouds.start(of) return labs.launch("tests/lab/kube/cloud_lab.lua" .. (of and " --of " .. of or ""), Clouds) end
 
 function Clouds:reset(options) return self:call("POST", "/reset", next(options or {}) and options or nil) end
 function Clouds:faults(list) return self:call("POST", "/faults", list) end
