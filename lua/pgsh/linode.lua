@@ -101,6 +101,7 @@ end
 
 -- A volume by its id: id, label, status, size, region, linode_id …; nil when there is none.
 function Account:volume(id)
+  if unknown.is(id) then return unknown.new "volume" end
   local reply = connect(self):get(("/volumes/%d"):format(id_of(id, "volume")), { expect = { 200, 404 } })
   if reply.status == 404 then return nil end
   return plain(reply.json)

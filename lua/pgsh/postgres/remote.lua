@@ -100,12 +100,12 @@ end
 
 -- What psql said of the server, as an error of the kind that psql handles raise; else what was raised.
 local function explain(self, problem)
-  if problem.kind ~= "process" then return problem end
+  if problem.code == "unknown" then return problem end
   local said = problem.detail or ""
   local sqlstate, text = said:match "ERROR:%s+([%u%d][%u%d][%u%d][%u%d][%u%d]): ([^\n]*)"
   if sqlstate then return host.error("psql", { message = text, sqlstate = sqlstate, detail = said, target = tostring(self) }) end
   local why = said:match "psql: error: ([^\n]*)" or said:match "FATAL:%s+([^\n]*)"
-  if why or problem.exit == 2 then
+  if why or problem.exit == 2 and problem.kind ~= "interrupted" then
     return host.error("psql_connect", { message = why or problem.message, detail = said, target = tostring(self) })
   end
   return problem
