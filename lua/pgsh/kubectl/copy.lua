@@ -107,7 +107,7 @@ local function send(self, pod, here, part, from, bytes, options)
   }
 end
 
-function copy.upload(self, here, pod, there, options)
+local function upload(self, here, pod, there, options)
   local piece
   options, piece = check("k:upload", here, there, options)
   local mode = options.mode or 384 -- 0600
@@ -143,6 +143,9 @@ function copy.upload(self, here, pod, there, options)
     end })
   return unknown.is(done) and done or result
 end
+
+-- Where it goes on is decided by what is there, also in a resumed run: the journal has no say in it.
+function copy.upload(...) return require("pgsh.postgres.anew").call("upload", upload, ...) end
 
 -- ---- out of a pod ----
 
