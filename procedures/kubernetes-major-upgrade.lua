@@ -464,6 +464,14 @@ local function must_be_safe()
   return proof
 end
 
+-- The volume of Linode behind a claim: its id.
+local function behind(bound)
+  local one = bound and bound.spec.volumeName and k:get("pv/" .. bound.spec.volumeName)
+  return one and one.spec.csi and linode.parse_handle(one.spec.csi.volumeHandle), one
+end
+
+local function has_the_data(id) return id ~= nil and (id == cluster.volume_id or id == clone.result.id) end
+
 -- A volume that is brought back: what Linode has, under the old claim's name.
 local function manifest_of(kept, source)
   local back = ("%s-back"):format(kept.volume.name)
@@ -492,7 +500,7 @@ end
 
 local function bring_back(kept)
   local now = k:get(claim)
-  if now and now.metadata.uid == cluster.claim_uid and not now.metadata.deletionTimestamp then return end
+  if now and not now.metadata.deletionTimestamp and has_the_data((behind(now))) then return end
   if now then k:wait_gone(claim, { timeout = pod_limit, uid = now.metadata.uid }) end
   local source = volumes:volume(cluster.volume_id) or volumes:volume(clone.result.id)
   if not source then fail("Linode has neither the volume %d nor its clone %s", cluster.volume_id, tostring(clone.result.id)) end
@@ -547,15 +555,13 @@ step "Remove the volume" {
 local function remove_new()
   local now = k:get(claim)
   if not now or now.metadata.uid == cluster.claim_uid then return end
-  local name = now.spec.volumeName
-  local behind = name and k:get("pv/" .. name)
-  local id = behind and behind.spec.csi and linode.parse_handle(behind.spec.csi.volumeHandle)
-  if id and (id == cluster.volume_id or id == clone.result.id) then return end
+  local id, volume_now = behind(now)
+  if has_the_data(id) then return end
   k:delete(claim, { uid = now.metadata.uid })
   k:wait_gone(claim, { timeout = pod_limit, uid = now.metadata.uid })
-  if behind then
-    k:delete("pv/" .. name, { uid = behind.metadata.uid })
-    k:wait_gone("pv/" .. name, { timeout = pod_limit, uid = behind.metadata.uid })
+  if volume_now then
+    k:delete("pv/" .. volume_now.metadata.name, { uid = volume_now.metadata.uid })
+    k:wait_gone("pv/" .. volume_now.metadata.name, { timeout = pod_limit, uid = volume_now.metadata.uid })
   end
 end
 
@@ -567,10 +573,9 @@ step "Make a new volume" {
   end,
   verify = { "it is another volume than the old one", function()
     local now = k:get(claim)
-    local behind = now and now.spec.volumeName and k:get("pv/" .. now.spec.volumeName)
-    local handle = behind and behind.spec.csi and behind.spec.csi.volumeHandle
-    if not handle then return false, "it is not bound" end
-    return now.metadata.uid ~= cluster.claim_uid and handle ~= cluster.handle, handle
+    local id = behind(now)
+    if not id then return false, "it is not bound" end
+    return now.metadata.uid ~= cluster.claim_uid and not has_the_data(id), ("it is the volume %d"):format(id)
   end },
   undo = { "remove the new volume", remove_new },
 }
@@ -664,9 +669,7 @@ step "Restart the database server" {
 local scaled_up = step "Scale up the services" {
   id = "scale-up",
   keep = function()
-    local now = k:get(claim)
-    local behind = now and k:get("pv/" .. tostring(now.spec.volumeName))
-    return { was = cluster.services, id = behind and linode.parse_handle(behind.spec.csi and behind.spec.csi.volumeHandle) }
+    return { was = cluster.services, id = (behind(k:get(claim))) }
   end,
   run = function(kept)
     for _, service in ipairs(services) do k:scale(named(service), kept.was[service]) end
