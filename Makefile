@@ -11,8 +11,8 @@ DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev
 DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip patch \
   git curl openssh-client openssh-server postgresql-15-repmgr prometheus-alertmanager \
   lua-yaml sudo postgresql-15-partman sqitch libdbd-pg-perl
-DEPS_LAB := curl jq postgresql-client-15
-DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2 pssh clustershell
+DEPS_LAB := curl jq postgresql-client-15 awscli
+DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2 pssh clustershell ansible-core dropbear-bin
 DEPS_LINT := clang clang-tidy clang-format cppcheck valgrind libclang-rt-14-dev universal-ctags
 
 LIBS := lua5.4 libuv libpq libcurl libssh2 yaml-0.1 jansson zlib libdeflate libcrypto readline
@@ -39,7 +39,7 @@ PKG = $(shell pkg-config --cflags $(LIBS))
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DPGSH_VERSION='"$(VERSION)"' -Isrc $(PKG) $(CFLAGS) $(HARD)
 
 .DEFAULT_GOAL := all
-.PHONY: help deps deps-build deps-lint all demo check check-lab lint lint-layers fmt fuzz bench bench-heroku bench-pipe bench-ssh stats install uninstall clean
+.PHONY: help deps deps-build deps-lint all demo check check-lab lint lint-layers fmt fuzz bench bench-heroku bench-pipe bench-ssh bench-kube bench-shell stats install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -97,8 +97,9 @@ demo: deps all ## start the lab and run heroku-primary against it
 check: deps all ## build and run every test (SPEC=FILE: that one; SANITIZE=address: under it)
 	$(Q)PGSH=$(abspath $(BIN)) $(BIN) lua tests/run.lua $(SPEC)
 
-check-lab: deps $(BUILD)/.deps-lab all ## the real Heroku CLI (npm, versions 10 and 11) against the simulator
+check-lab: deps $(BUILD)/.deps-lab all ## the real Heroku CLI (npm, versions 10 and 11) and AWS CLI against the simulators
 	$(Q)tests/lab/heroku_cli.sh
+	$(Q)tests/lab/aws_cli.sh
 
 # One file a process: clang-tidy 14 mistakes a va_list after it has seen another file.
 lint: deps-lint deps lint-layers ## compilers' warnings, clang-tidy, cppcheck, luacheck
@@ -116,14 +117,18 @@ fmt: deps-lint ## format the C sources
 fuzz: deps-lint deps-build ## fuzz the parsers (SECONDS=30 each)
 	$(Q)tests/fuzz/run.sh $(or $(SECONDS),30)
 
-bench: bench-heroku bench-pipe bench-ssh ## every measurement
+bench: bench-heroku bench-pipe bench-ssh bench-kube bench-shell ## every measurement
 bench-heroku: deps $(BUILD)/.deps-lab all ## start-up, journal, and the Heroku maintenance against the CLI
 	$(Q)./pgsh lua tests/bench/bench.lua
 bench-pipe: deps $(BUILD)/.deps-bench all ## dump, gzip and hashes in one pass, import, rows, against pigz, gunzip, psql, psycopg2
 	$(Q)./pgsh lua tests/bench/pipe.lua
 	$(Q)./pgsh lua tests/bench/rows.lua
-bench-ssh: deps $(BUILD)/.deps-bench all ## 200 hosts, 1000 commands, 256 MB, against ssh, pssh, clush and scp
+bench-ssh: deps $(BUILD)/.deps-bench all ## 200 hosts, 1000 commands, 256 MB, against ssh, pssh, clush, ansible and scp
 	$(Q)./pgsh lua tests/bench/ssh.lua
+bench-kube: deps all ## a dump out of a pod, against pg_dumpall, gzip, sha512sum and kubectl cp
+	$(Q)./pgsh lua tests/bench/kube.lua
+bench-shell: deps all ## the prompt, completion and a long result, beside psql
+	$(Q)./pgsh lua tests/bench/shell.lua
 
 stats: ## lines by folder, largest files
 	@for d in src/*/ lua/pgsh lua/meta procedures tests; do printf '%-14s %6d\n' $$d $$(git ls-files $$d | xargs cat | wc -l); done

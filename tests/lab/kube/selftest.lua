@@ -283,7 +283,8 @@ local function against_real(kube)
     if status == real_status and essence(text) == essence(real_text) then
       same = same + 1
     else
-      print(("  differs: kubectl %s\n    real: %d %s\n    ours: %d %s"):format(words, real_status, essence(real_text), status, essence(text)))
+      local line = "  differs: kubectl %s\n    real: %d %s\n    ours: %d %s"
+      print(line:format(words, real_status, essence(real_text), status, essence(text)))
     end
   end
   print(("%d of %d command lines end with the words of the real kubectl (%s)"):format(same, #OFFLINE, old and "1.20" or "newer"))
