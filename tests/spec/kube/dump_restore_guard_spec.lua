@@ -14,7 +14,7 @@ describe("the removal of a data directory", function()
     dir = sh.run({ "mktemp", "-d", "/tmp/pgsh-spec-XXXXXX" }).out:match "%S+"
     data = dir .. "/data"
     sh.run(([[cd %s && mkdir -p bin data/14/base data/15 data/16 data/lost+found && echo 14 >data/14/PG_VERSION
-      && echo 15 >data/15/PG_VERSION
+      echo 15 >data/15/PG_VERSION
       ln -s 14 data/13; echo dump >data/dump; cp -r data/14 data/14.old
       printf '#!/bin/sh\ncat "%s/running"\n' >bin/psql; chmod 755 bin/psql; echo %s/15 >running]]):format(dir, dir, data))
   end)
