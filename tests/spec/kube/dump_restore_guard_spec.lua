@@ -15,7 +15,8 @@ describe("the removal of a data directory", function()
     data = dir .. "/data"
     sh.run(([[cd %s && mkdir -p bin data/14/base data/15 data/16 data/lost+found && echo 14 >data/14/PG_VERSION
       echo 15 >data/15/PG_VERSION
-      ln -s 14 data/13; echo dump >data/dump; cp -r data/14 data/14.old
+      mkdir data/x15 data/17 data/18 outside; echo x15 >data/x15/PG_VERSION; echo 14 >data/17/PG_VERSION; echo 14 >data/18/PG_VERSION
+      echo 12 >outside/PG_VERSION; ln -s ../outside data/12; ln -s 14 data/13; echo dump >data/dump; cp -r data/14 data/14.old
       printf '#!/bin/sh\ncat "%s/running"\n' >bin/psql; chmod 755 bin/psql; echo %s/15 >running]]):format(dir, dir, data))
   end)
   after_each(function() sh.run { "rm", "-rf", dir } end)
@@ -27,19 +28,19 @@ describe("the removal of a data directory", function()
 
   local function left() return (sh.read({ "ls", data }).out:gsub("%s+", " "):gsub(" $", "")) end
 
-  local ALL = "13 14 14.old 15 16 dump lost+found"
+  local ALL = "12 13 14 14.old 15 16 17 18 dump lost+found x15"
 
   it("removes the one of the old version, and again nothing", function()
     assert.equal(0, remove(data .. "/14", data, "14").exit)
-    assert.equal("13 14.old 15 16 dump lost+found", left())
+    assert.equal("12 13 14.old 15 16 17 18 dump lost+found x15", left())
     assert.equal(0, remove(data .. "/14", data, "14").exit)
-    assert.equal("13 14.old 15 16 dump lost+found", left())
+    assert.equal("12 13 14.old 15 16 17 18 dump lost+found x15", left())
   end)
 
   it("goes on where it was cut off", function()
     sh.run { "mv", data .. "/14", data .. "/14.removed" }
     assert.equal(0, remove(data .. "/14", data, "14").exit)
-    assert.equal("13 14.old 15 16 dump lost+found", left())
+    assert.equal("12 13 14.old 15 16 17 18 dump lost+found x15", left())
   end)
 
   it("refuses everything else", function()
@@ -50,7 +51,8 @@ describe("the removal of a data directory", function()
       { data .. "/14.old", data, "14" }, { data .. "/dump", data, "14" }, { data .. "/lost+found", data, "14" },
       { data .. "/*", data, "14" },
       { data .. "/14 /", data, "14" }, { dir .. "/14", data, "14" }, { data .. "/14", data .. "/14", "14" }, { data .. "/-14", data, "14" },
-      { data .. "/14", data, "15" }, { data .. "/16", data, "16" }, { data .. "/13", data, "13" }, { data .. "/15", data, "15" },
+      { data .. "/14", data, "15" }, { data .. "/16", data, "16" }, { data .. "/13", data, "13" }, { data .. "/12", data, "12" },
+      { data .. "/x15", data, "x15" }, { data .. "/17", data, "14" }, { data .. "/18", data, "18" }, { data .. "/15", data, "15" },
     } do
       local result = remove(table.unpack(words))
       assert.equal(1, result.exit, table.concat(words, " "))
