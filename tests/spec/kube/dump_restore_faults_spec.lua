@@ -24,7 +24,7 @@ describe("kubernetes-dump-restore, when something fails,", function()
     upgrade:pod "rmdir /data/dump.part"
     -- The image cannot be pulled: the server is never ready, and the time-out says why.
     upgrade.lab:hold("image", (":%d"):format(upgrade.new))
-    stopped(124, upgrade:again("resume", { "--start-timeout", "4s" }), "not within", "failed to pull")
+    stopped(124, upgrade:again("resume", { "--start-timeout", "8s" }), "not within", "failed to pull")
     upgrade.lab:release("image", (":%d"):format(upgrade.new))
     assert.is_truthy(run.read_file(upgrade.manifest):find("#pgsh> livenessProbe", 1, true))
     -- The dump is another one than was made.
