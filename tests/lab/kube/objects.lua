@@ -139,6 +139,7 @@ function objects.parse_selector(text)
       term[#term + 1] = c
     end
   end
+  if depth ~= 0 then return nil end
   return function(labels)
     for _, test in ipairs(tests) do if not test(labels or {}) then return false end end
     return true

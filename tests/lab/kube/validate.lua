@@ -28,8 +28,10 @@ local function go_selector(selector)
     table.concat(labels, ", "))
 end
 
-local function check_containers(causes, path, pod)
+-- claims: of a stateful set, which are volumes too.
+local function check_containers(causes, path, pod, claims)
   local volumes, names = {}, {}
+  for _, claim in ipairs(claims or {}) do volumes[claim.metadata.name] = true end
   for _, volume in ipairs(pod.volumes or {}) do volumes[volume.name] = true end
   if #(pod.containers or {}) == 0 then causes[#causes + 1] = path .. ".containers: Required value" end
   for i, container in ipairs(pod.containers or {}) do
@@ -67,7 +69,7 @@ local function check_workload(causes, object)
       .. "`labels`")
       :format(table.concat(shown, ", "))
   end
-  check_containers(causes, "spec.template.spec", spec.template.spec)
+  check_containers(causes, "spec.template.spec", spec.template.spec, spec.volumeClaimTemplates)
   local strategy = spec.strategy
   if strategy and strategy.type == "Recreate" and strategy.rollingUpdate and strategy.rollingUpdate ~= json.null then
     causes[#causes + 1] = "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"
