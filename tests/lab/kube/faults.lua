@@ -18,6 +18,7 @@
 --                  cut     the connection ends after bytes (default 0) of output (or of input: input = true), the process goes on (kill =
 --                  true: it dies)
 --                  after   the command ended, its status is lost: exit status 0 and no word, or status and text given here
+--                  hang    the command ended, kubectl never does (as when more than 64 kB of input stay unread)
 --     status, text: of a cut or after; what kubectl exits with (default 0) and prints on stderr (default nothing)
 local check = require "core.check"
 local json = require "core.json"
@@ -28,8 +29,9 @@ local Faults = {}
 Faults.__index = Faults
 
 local STANDING = { "stuck-finalizer", "slow-binding", "image", "attach", "stuck-terminating" }
-local ACTIONS = { "refused", "timeout", "throttled", "forbidden", "unauthorized", "conflict", "internal", "lost", "before", "cut", "after" }
-local OF_EXEC = { before = true, cut = true, after = true }
+local ACTIONS = { "refused", "timeout", "throttled", "forbidden", "unauthorized", "conflict", "internal", "lost", "before", "cut", "after",
+  "hang" }
+local OF_EXEC = { before = true, cut = true, after = true, hang = true }
 
 local RULE = check.record({
   verb = check.filled, resource = check.filled, name = check.filled, namespace = check.filled, contains = check.filled,

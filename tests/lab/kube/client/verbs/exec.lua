@@ -1,4 +1,5 @@
 -- kubectl exec.
+local cqueues = require "cqueues"
 local fail = require "kube.client.fail"
 local json = require "core.json"
 local pods = require "kube.client.pods"
@@ -56,6 +57,7 @@ function verbs.in_pod(ctx, name, words, with_input)
   tell_default(plan, name, ctx.values, ctx.namespace)
   if ctx.values.tty then fail.warn "Unable to use a TTY - input is not a terminal or the right kind of file" end
   local status, unstarted = relay.run(plan, with_input, fault)
+  while fault and fault.action == "hang" do cqueues.sleep(60) end
   if status == nil or fault and fault.action == "after" then
     if fault.text and fault.text ~= json.null then fail.warn(fault.text) end
     return math.tointeger(fault.status) or 0
