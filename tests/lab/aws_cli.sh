@@ -165,13 +165,18 @@ check_credentials() {
 
 check_throttling() {
   post reset ''
-  post options '{"rate_burst":1,"rate_per_s":1}'
+  post options '{"rate_burst":1,"rate_per_s":0}'
   asg describe-auto-scaling-groups
   asg describe-auto-scaling-groups
   refused "(Throttling) when calling the DescribeAutoScalingGroups operation" "one request too many"
+  post reset ''
+  local words='<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>'
+  post faults "[{\"action\":\"status\",\"code\":400,\"times\":2,\"headers\":{\"Content-Type\":\"text/xml\"},\"body\":\"$words\"}]"
   attempts=5
   asg describe-auto-scaling-groups
-  answers '.AutoScalingGroups | length == 2' "the CLI waits and gets in"
+  answers '.AutoScalingGroups | length == 2' "the CLI asks again and gets in"
+  [ "$(curl -sS "$control/_lab/log" | jq length)" = 3 ]
+  verdict $? "the third time"
   attempts=
   post reset ''
   post faults '[{"path":"/SuspendProcesses","action":"reset_after"}]'
