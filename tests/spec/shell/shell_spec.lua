@@ -248,6 +248,11 @@ select 1 from nowhere;
       screen:line "j = spawn('sleeper', function() wait(60) end)"
       screen:see "1 job RO>$"
       screen:keys "C-c"
+      screen:line "wait(60)"
+      screen:see "pause of 1:00"
+      screen:keys "C-c"
+      local text = screen:see "cancelled.*1 job RO>$"
+      assert.is_nil(text:find "given up") -- its end was waited for
       screen:line "jobs()"
       screen:see "job 1   running"
       screen:line "jobs.cancel(1)"
