@@ -58,6 +58,7 @@ function Shell:database()
     db = self.env.psql()
     self.vars.db = db
   end
+  if type(db) ~= "userdata" then errors.raise("usage", "db is no database: db = psql \"service=…\" makes it one") end
   return db
 end
 

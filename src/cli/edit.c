@@ -103,7 +103,7 @@ static char **on_complete(const char *text, int start, int end) {
   edit->complete(edit->complete_arg, *RL.rl_line_buffer, (size_t)end, choices);
   if (choices->hint != NULL) edit_show_hint(edit, choices->hint);
   if (choices->count == 0 || choices->start > strlen(text)) return NULL;
-  *RL.rl_completion_append_character = choices->append;
+  *RL.rl_completion_append_character = (unsigned char)choices->append;
   *RL.rl_sort_completion_matches = 0;
   *RL.rl_filename_completion_desired = 0;
   char **matches = mem_alloc((choices->count + 2) * sizeof *matches);

@@ -106,7 +106,7 @@ AnswerOp *edit_program(View *view, Loop *loop, char *const argv[], const char *i
     return &program->answer;
   }
   program->running = true;
-  if (program->piped) {
+  if (input != NULL) {
     program->input = mem_alloc(len + 1);
     memcpy(program->input, input, len);
     program_write(program, len);
