@@ -10,7 +10,7 @@ Q := $(if $(filter 1,$(V)),,@)
 DEPS_BUILD := gcc libc6-dev pkg-config lua5.4 liblua5.4-dev libuv1-dev libpq-dev libcurl4-openssl-dev libjansson-dev zlib1g-dev libdeflate-dev libssl-dev libssh2-1-dev libyaml-dev libreadline-dev
 DEPS_TEST := lua-busted lua-check lua-cqueues lua-socket lua-cjson postgresql-15 tmux procps openssl gzip patch \
   git curl openssh-client openssh-server postgresql-15-repmgr prometheus-alertmanager \
-  lua-yaml sudo postgresql-15-partman sqitch libdbd-pg-perl
+  lua-yaml lua-luaossl lua-filesystem sudo postgresql-15-partman sqitch libdbd-pg-perl
 DEPS_LAB := curl jq postgresql-client-15 awscli
 DEPS_BENCH := pigz postgresql-client-15 python3-psycopg2 pssh clustershell ansible-core dropbear-bin
 DEPS_LINT := clang clang-tidy clang-format cppcheck valgrind libclang-rt-14-dev universal-ctags
