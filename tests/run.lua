@@ -1,15 +1,18 @@
 -- Runs the specs inside pgsh: ./pgsh lua tests/run.lua [SPEC FILE or folder ...]
 --
--- Several files: each in a process of its own, JOBS at a time (default: as many as there are processors), those that take longest
--- first, so that the run does not end in waiting for one of them. What a file printed is shown whole when it has ended.
+-- Several files: each in a process of its own, JOBS at a time (default: one more than there are processors, since many wait for
+-- a failover or a pod), those that take longest first, so that the run does not end in waiting for one of them. What a file
+-- printed is shown whole when it has ended.
 local host = require "pgsh.host"
 local sh = require "pgsh.sh"
 
 package.path = "./?.lua;" .. package.path
 
 -- Whatever begins so takes a minute or more.
-local LONG = { "tests/spec/gitlab/rolling", "tests/spec/kube/", "tests/spec/partman/", "tests/spec/gitlab/", "tests/spec/heroku/crash",
-  "tests/spec/postgres/dump", "tests/spec/heroku/faults", "tests/spec/shell/", "tests/spec/engine/script" }
+local LONG = { "tests/spec/gitlab/rolling", "tests/spec/kube/major", "tests/spec/kube/dump", "tests/spec/partman/",
+  "tests/spec/heroku/crash",
+  "tests/spec/gitlab/services", "tests/spec/sqitch/", "tests/spec/heroku/faults", "tests/spec/kube/", "tests/spec/ssh/",
+  "tests/spec/engine/script", "tests/spec/postgres/" }
 
 local function rank(path)
   for i, start in ipairs(LONG) do
@@ -72,5 +75,5 @@ end
 local paths = { table.unpack(arg) }
 if #paths == 0 then paths[1] = "tests/spec" end
 local files = files_of(paths)
-local jobs = tonumber(host.getenv "JOBS") or tonumber((sh.read({ "nproc" }).out))
+local jobs = tonumber(host.getenv "JOBS") or tonumber((sh.read({ "nproc" }).out)) + 1
 if #files > 1 and jobs > 1 then run_all(files, math.tointeger(jobs)) else run_here(paths) end

@@ -69,7 +69,7 @@ describe("gitlab-rolling", function()
 
   it("starts a replica again that came up and ended at once", function()
     lab:fault("start-dies", true, { node = "db2" })
-    stops(rolling:go { "--stream-timeout", "3s" }, 124, "db2 streams, and every node's repmgr finds all in order", "db2 does not answer")
+    stops(rolling:go { "--stream-timeout", "6s" }, 124, "db2 streams, and every node's repmgr finds all in order", "db2 does not answer")
     is_limited_to "db2"
     lab:fault("start-dies", false, { node = "db2" })
     -- The limit is a parameter, which a resumed run keeps: to stream may take longer than that.
