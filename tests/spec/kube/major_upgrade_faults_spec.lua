@@ -78,7 +78,7 @@ describe("kubernetes-major-upgrade", function()
     goes_back(result, "undone while somebody was connected")
   end)
 
-  it("stops when the claim does not go, with everything else as it was", function()
+  full("stops when the claim does not go, with everything else as it was", function()
     lab:hold("stuck-finalizer", "postgres%-data")
     local words = upgrade:words(QUICK)
     for i, word in ipairs(words) do
@@ -146,7 +146,7 @@ spec:
     goes_back(result, "undone after a rehearsal that failed")
   end)
 
-  it("goes on when commands in the pod lose their connection, and answers are lost", function()
+  full("goes on when commands in the pod lose their connection, and answers are lost", function()
     lab:faults {
       { action = "cut", contains = "psql", bytes = 10, times = 2, skip = 3 }, { action = "lost", verb = "delete", times = 1 },
       { action = "lost", command = "scale", times = 1 },
