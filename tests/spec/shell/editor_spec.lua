@@ -228,7 +228,15 @@ describe("the shell's line", function()
     socket.sleep(0.2)
     screen:keys "Enter"
     screen:see '\n"é日x"\n'
+    screen:line "wait(0.6)" -- also one that changes while something runs
+    screen:see "pause of"
     screen:resize(90)
+    screen:see "RO>$"
+    screen:type(("y"):rep(100))
+    local typed = screen:see "yyyy$"
+    local prompt = #typed:match "([^\n]*RO> )y"
+    assert.truthy(typed:find(("RO> " .. ("y"):rep(90 - prompt) .. "\n" .. ("y"):rep(100 - 90 + prompt)), 1, true), typed)
+    screen:keys "C-u"
     screen:type(("x"):rep(150))
     screen:keys("C-a", "C-k")
     assert.truthy(enter "1 + 1":find "\n2\n")
