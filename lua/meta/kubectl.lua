@@ -1,4 +1,13 @@
----@meta pgsh.kubectl
+---@meta kubectl
+---@class pgsh.KubectlOptions
+---@field context? string            # default: the kubeconfig's current one, read once when the script loads; a resumed run keeps it
+---@field namespace? string          # default: the context's, else "default"
+---@field kubeconfig? string         # default: as kubectl finds it
+---@field timeout? number|string     # of each request to the API server; default "30s"
+---@field binary? string             # default "kubectl"
+---@field env? table<string, string|number|pgsh.Secret|false>  # for kubectl and its plugins
+---@field settle? number|string      # how long a change whose answer was lost is looked for; default "10s"
+
 ---kubectl: a Kubernetes cluster and namespace, by the kubectl binary: its contexts, its authentication plugins. Everything waits.
 ---
 ---    local k = kubectl { context = "prod", namespace = "databases" }
@@ -15,18 +24,9 @@
 ---Errors have the kind "kubectl", and where the API server gave one its `reason` ("NotFound", "Forbidden", "Conflict", "AlreadyExists", "Invalid",
 ---"Unauthorized", "Timeout" …; "Connection": it cannot be reached), and `exit`, kubectl's or the far command's exit status. The code is
 ---"kubectl_connect" for what may pass: a wait goes on.
----@class pgsh.kubectl
----@overload fun(options?: pgsh.KubectlOptions): pgsh.Kubectl
-local kubectl = {}
-
----@class pgsh.KubectlOptions
----@field context? string            # default: the kubeconfig's current one, read once when the script loads; a resumed run keeps it
----@field namespace? string          # default: the context's, else "default"
----@field kubeconfig? string         # default: as kubectl finds it
----@field timeout? number|string     # of each request to the API server; default "30s"
----@field binary? string             # default "kubectl"
----@field env? table<string, string|number|pgsh.Secret|false>  # for kubectl and its plugins
----@field settle? number|string      # how long a change whose answer was lost is looked for; default "10s"
+---@param options? pgsh.KubectlOptions
+---@return pgsh.Kubectl
+function kubectl(options) end
 
 ---The target is "kubectl CONTEXT/NAMESPACE"; tostring() is that.
 ---@class pgsh.Kubectl
@@ -263,5 +263,3 @@ function Kubectl:wait_bound(name, options) end
 ---@param options? pgsh.KubeWaitOptions|{ready: boolean?}
 ---@return table
 function Kubectl:wait_ready(name, options) end
-
-return kubectl
