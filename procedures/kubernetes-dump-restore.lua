@@ -92,7 +92,7 @@ local server = fact "server" (function()
 end)
 
 local user, database = user_name or server.user, database_name or server.database
-local db = k:psql(workload, { user = user, database = database, container = server.container })
+local db = postgres.remote(k, { pod = workload, user = user, database = database, container = server.container })
 local in_pod = { container = server.container }
 
 local function with(options)

@@ -161,22 +161,6 @@ function Kubectl:output(pod, argv, options) end
 ---@return pgsh.PipePart
 function Kubectl:input(pod, argv, options) end
 
----@class pgsh.KubePsqlOptions
----@field user? string
----@field database? string
----@field host? string
----@field port? integer|string
----@field container? string
----@field env? table<string, string|number|pgsh.Secret>  # PGPASSWORD
-
----A database in a pod by the psql there, for where no connection leads from here to it: what whole-server functions such as postgres.inventory need
----of a psql handle. rows, row, value, each (all rows at once) take $1 parameters and are made READ ONLY; types are JSON's. execute is a change:
----SQL as psql takes it. Errors are psql's, with sqlstate.
----@param pod string
----@param options? pgsh.KubePsqlOptions
----@return table
-function Kubectl:psql(pod, options) end
-
 ---@class pgsh.KubeCopyOptions
 ---@field container? string
 ---@field timeout? number|string

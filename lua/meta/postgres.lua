@@ -182,7 +182,7 @@ local remote = {}
 ---@return pgsh.Remote
 function remote:at(database) end
 ---@param sql string
----@param ... any                    # parameters: texts, numbers, booleans, nil at the end is NULL
+---@param ... any                    # parameters: texts, numbers, booleans, nil at the end is NULL; { what = … } behind them
 ---@return table[]
 function remote:rows(sql, ...) end
 ---@return table?
@@ -202,11 +202,6 @@ function remote:execute(sql, options) end
 ---@param env? table<string, string>
 ---@return string[]
 function remote:command(name, words, env) end
----Several queries of one moment: the rows of each.
----@param list string[]
----@param what? string
----@return table[][]
-function remote:many(list, what) end
 
 ---Entries for `allow`: roles (42710) and databases (42P04) that are there before.
 ---@param names {roles: string[]?, databases: string[]?}

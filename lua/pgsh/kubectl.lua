@@ -111,8 +111,6 @@ function Kubectl:can(verb, resource, options)
   return answer == "yes"
 end
 
-function Kubectl:psql(pod, options) return require("pgsh.kubectl.psql").new(self, pod, options) end
-
 -- ---- the handle ----
 
 local function config_argv(options)

@@ -71,6 +71,7 @@ local function literal(value)
   errors.usage("a parameter is a text, a number or a boolean here, not a %s", type(value))
 end
 
+-- A query with its parameters, and what it is called. PREPARE puts them in their places: a $1 in a text or a comment is none.
 local function bound(sql, ...)
   local values, what = table.pack(...), nil
   if type(values[values.n]) == "table" and values[values.n] ~= json.null then
@@ -79,19 +80,26 @@ local function bound(sql, ...)
   end
   local why, length = host.not_a_query(sql)
   if why then error(host.error("refused", { message = "this is not to be asked as a read: " .. why, detail = sql }), 0) end
-  return (sql:sub(1, length):gsub("%$(%d+)", function(number)
-    number = math.tointeger(tonumber(number))
-    if number > values.n then errors.usage("the statement has $%d, and there are %d parameters", number, values.n) end
-    return literal(values[number])
-  end)), what
+  local types, words = {}, {}
+  for i = 1, values.n do
+    types[i] = type(values[i]) == "boolean" and "boolean" or "unknown"
+    words[i] = literal(values[i])
+  end
+  return { sql = sql:sub(1, length), types = table.concat(types, ", "), values = table.concat(words, ", ") }, what
 end
+
+local function key_of(query) return query.sql .. "\0" .. query.values end
 
 local function text_of(list)
   local lines = {
     "set default_transaction_read_only = on;", "begin read only;",
   }
-  for _, sql in ipairs(list) do
-    lines[#lines + 1] = ("select coalesce(jsonb_agg(to_jsonb(pgsh_row)), '[]') from (\n%s\n) pgsh_row;"):format(sql)
+  for i, query in ipairs(list) do
+    local text = ("select coalesce(jsonb_agg(to_jsonb(pgsh_row)), '[]') from (\n%s\n) pgsh_row;"):format(query.sql)
+    if query.values ~= "" then
+      text = ("prepare pgsh_%d (%s) as %s\nexecute pgsh_%d (%s);"):format(i, query.types, text, i, query.values)
+    end
+    lines[#lines + 1] = text
   end
   lines[#lines + 1] = "commit;"
   lines[#lines + 1] = "\\echo " .. quote.literal(MARK):gsub("^ E", "")
@@ -111,15 +119,12 @@ local function explain(self, problem)
   return problem
 end
 
----Ask several things at once, at one moment. Returns the rows of each.
----@param list string[]              # statements with their parameters in them
----@param what? string
----@return table[][]
-function Remote:many(list, what)
+-- Ask several things at once, at one moment. Returns the rows of each.
+local function ask(self, list, what)
   local command = self:command(self.given.psql or "psql", {
     "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", self.database, "-f", "-",
   }, { PGOPTIONS = "-c client_min_messages=error" })
-  local shown = ("%s: %s"):format(tostring(self), what or list[1]:gsub("%s+", " "):sub(1, 60))
+  local shown = ("%s: %s"):format(tostring(self), what or list[1].sql:gsub("%s+", " "):sub(1, 60))
   local ok, done = errors.try(self.where.read, self.where, command, {
     input = text_of(list), what = shown, limit = "256M", timeout = self.given.timeout,
   })
@@ -151,22 +156,22 @@ end
 ---Read ahead: what these statements ask is answered without asking again, once each. { sql, parameters… } each.
 ---@param list table[]
 function Remote:ahead(list)
-  local texts = {}
-  for i, one in ipairs(list) do texts[i] = (bound(table.unpack(one, 1, one.n or #one))) end
-  local answers = self:many(texts, "what there is")
+  local queries = {}
+  for i, one in ipairs(list) do queries[i] = (bound(table.unpack(one, 1, one.n or #one))) end
+  local answers = ask(self, queries, "what there is")
   if unknown.is(answers) then return end
   self.known = {}
-  for i, text in ipairs(texts) do self.known[text] = answers[i] end
+  for i, query in ipairs(queries) do self.known[key_of(query)] = answers[i] end
 end
 
 ---All rows, as plain tables; NULL is an absent key.
 function Remote:rows(sql, ...)
-  local text, what = bound(sql, ...)
-  local rows = self.known and self.known[text]
+  local query, what = bound(sql, ...)
+  local rows = self.known and self.known[key_of(query)]
   if rows then
-    self.known[text] = nil
+    self.known[key_of(query)] = nil
   else
-    rows = self:many({ text }, what)
+    rows = ask(self, { query }, what)
     if unknown.is(rows) then return rows end
     rows = rows[1]
   end

@@ -121,7 +121,7 @@ describe("a cluster", function()
   end)
 
   it("has a database whose stock can be taken", function()
-    local db = k:psql("deployment/db", { user = "app", database = "app" })
+    local db = postgres.remote(k, { pod = "deployment/db", user = "app", database = "app" })
     db:execute "create table t (id int primary key, x text); insert into t select n, 'x' from generate_series(1, 12) n"
     assert.equal(12, db:value "select count(*) from t")
     assert.same({ id = 3, x = "x" }, db:row("select * from t where id = $1 and x = $2", 3, "x"))
