@@ -2,11 +2,12 @@
 --
 -- The service knows no idempotency key, but no two routes of a zone have the same pattern: when the answer to a creation is lost, the
 -- zone's list says by the pattern whether the route is there.
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
 local json = require "pgsh.json"
-local secret = require "pgsh.secret"
 local settle = require "pgsh.settle"
+local token_api = require "pgsh.token_api"
 local unknown = require "pgsh.unknown"
 
 local cloudflare = {}
@@ -15,7 +16,11 @@ local Zone = {}
 Zone.__index = Zone
 Zone.__name = "cloudflare.zone"
 
-local ADDRESS = "https://api.cloudflare.com/client/v4"
+local SERVICE = {
+  title = "Cloudflare", kind = "cloudflare", address = "https://api.cloudflare.com/client/v4", redirect = "PGSH_CLOUDFLARE_URL",
+  variable = "CLOUDFLARE_API_TOKEN", scheme = "Bearer",
+  hint = "a token with the permissions Zone Read and Workers Routes Write, made under API Tokens of the user's profile",
+}
 
 -- What the service's numbers mean to an operator; its own words are shown beside them.
 local HINTS = {
@@ -28,39 +33,7 @@ local HINTS = {
 
 function Zone:__tostring() return "cloudflare " .. self.name end
 
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
-
-local function env(name)
-  local value = host.getenv(name)
-  if value and value:match "%S" then return (value:gsub("%s+$", "")) end
-end
-
-local function redirected() return env "PGSH_CLOUDFLARE_URL" end
-
-local function authorization()
-  local token = env "CLOUDFLARE_API_TOKEN"
-  if not token then
-    error(host.error("usage", {
-      message = "no Cloudflare credential: CLOUDFLARE_API_TOKEN is not set",
-      hint = "a token with the permissions Zone Read and Workers Routes Write, made under API Tokens of the user's profile",
-    }), 0)
-  end
-  if token:match "[^%g]" then usage "CLOUDFLARE_API_TOKEN holds a character that no token has" end
-  secret(token)
-  return secret("Bearer " .. token)
-end
-
--- The handle, made at the first request: a checklist needs no credential.
-local function connect(self)
-  if not self.handle then
-    self.handle = http(redirected() or ADDRESS, {
-      kind = "cloudflare", name = self.name, detail = redirected(), auth = authorization(), netrc = false,
-    })
-  end
-  return self.handle
-end
+local function connect(self) return token_api.connect(self, SERVICE, self.name) end
 
 -- Every answer is an envelope, those that refuse too: what it says is taken out of it.
 local function explain(problem)
@@ -141,11 +114,11 @@ end
 -- Change: a route. The result's json.id is its id.
 function Zone:create(given)
   for key in pairs(given) do
-    if key ~= "pattern" and key ~= "script" then usage("cloudflare create: unknown option %s", tostring(key)) end
+    if key ~= "pattern" and key ~= "script" then errors.usage("cloudflare create: unknown option %s", tostring(key)) end
   end
   local pattern, script = given.pattern, given.script
-  if type(pattern) ~= "string" or pattern == "" then usage "cloudflare create: pattern is missing" end
-  if script ~= nil and (type(script) ~= "string" or script == "") then usage "cloudflare create: script is the name of a Worker" end
+  if type(pattern) ~= "string" or pattern == "" then errors.usage "cloudflare create: pattern is missing" end
+  if script ~= nil and (type(script) ~= "string" or script == "") then errors.usage "cloudflare create: script is the name of a Worker" end
   return call(self, "post", routes_path(self), {
     json = { pattern = pattern, script = script }, pick = { "result.id" },
     what = ("route %s → %s"):format(pattern, script or "no Worker"),
@@ -161,7 +134,7 @@ end
 
 -- Change: remove a route by its id. One that is gone already is no error.
 function Zone:delete(id)
-  if not unknown.is(id) and (type(id) ~= "string" or id == "") then usage "cloudflare delete: which route? its id" end
+  if not unknown.is(id) and (type(id) ~= "string" or id == "") then errors.usage "cloudflare delete: which route? its id" end
   return call(self, "delete", routes_path(self, id), {
     expect = { 200, 404 }, what = ("remove the route %s"):format(unknown.is(id) and unknown.text(id) or id),
   })
@@ -172,13 +145,15 @@ local OPTIONS = { settle = true }
 -- A zone by its name or id. Named as a target at once; nothing is asked before the first use. options: settle ("20s": how long the zone
 -- is asked for a change whose answer was lost).
 function cloudflare.zone(name, options)
-  if type(name) ~= "string" or not name:match "^[%w.-]+$" then usage("cloudflare.zone: %s is no zone's name or id", tostring(name)) end
+  if type(name) ~= "string" or not name:match "^[%w.-]+$" then
+    errors.usage("cloudflare.zone: %s is no zone's name or id", tostring(name))
+  end
   options = options or {}
   for key in pairs(options) do
-    if not OPTIONS[key] then usage("cloudflare.zone: unknown option %s", tostring(key)) end
+    if not OPTIONS[key] then errors.usage("cloudflare.zone: unknown option %s", tostring(key)) end
   end
   name = name:lower()
-  host.target("cloudflare", name, redirected())
+  host.target("cloudflare", name, token_api.redirected(SERVICE))
   return setmetatable({ name = name, zone_id = is_id(name) and name or nil, settle = options.settle }, Zone)
 end
 

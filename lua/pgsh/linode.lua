@@ -2,13 +2,14 @@
 --
 -- The service knows no idempotency key. When the answer to a clone is lost, the account decides: a volume with that label and the
 -- source's size, which was not there before, is ours.
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
-local http = require "pgsh.http"
 local json = require "pgsh.json"
+local plain = require "pgsh.plain"
 local polling = require "pgsh.polling"
-local secret = require "pgsh.secret"
 local session = require "pgsh.session"
 local settle = require "pgsh.settle"
+local token_api = require "pgsh.token_api"
 local unknown = require "pgsh.unknown"
 
 local linode = {}
@@ -17,63 +18,26 @@ local Account = {}
 Account.__index = Account
 Account.__name = "linode.account"
 
-local ADDRESS = "https://api.linode.com/v4"
+local SERVICE = {
+  title = "Linode", kind = "linode", address = "https://api.linode.com/v4", redirect = "PGSH_LINODE_URL", variable = "LINODE_TOKEN",
+  scheme = "Bearer", hint = "a personal access token with the scope volumes:read_write, made under API Tokens of the user's profile",
+}
 local PAGE = 500 -- the most that a page may have
 local LABEL_MAX = 32
 
 function Account.__tostring() return "linode volumes" end
 
-local function usage(format, ...)
-  error(host.error("usage", { message = format:format(...) }), 0)
-end
-
 local function refused(hint, format, ...)
   error(host.error("refused", { message = format:format(...), hint = hint }), 0)
 end
 
-local function env(name)
-  local value = host.getenv(name)
-  if value and value:match "%S" then return (value:gsub("%s+$", "")) end
-end
-
-local function redirected() return env "PGSH_LINODE_URL" end
-
-local function authorization()
-  local token = env "LINODE_TOKEN"
-  if not token then
-    error(host.error("usage", {
-      message = "no Linode credential: LINODE_TOKEN is not set",
-      hint = "a personal access token with the scope volumes:read_write, made under API Tokens of the user's profile",
-    }), 0)
-  end
-  if token:match "[^%g]" then usage "LINODE_TOKEN holds a character that no token has" end
-  secret(token)
-  return secret("Bearer " .. token)
-end
-
--- The handle, made at the first request: a checklist needs no credential.
-local function connect(self)
-  if not self.handle then
-    self.handle = http(redirected() or ADDRESS, {
-      kind = "linode", name = "volumes", detail = redirected(), auth = authorization(), netrc = false,
-    })
-  end
-  return self.handle
-end
-
-local function plain(raw)
-  local out = {}
-  for key, value in pairs(raw) do
-    if value ~= json.null then out[key] = value end
-  end
-  return out
-end
+local function connect(self) return token_api.connect(self, SERVICE, "volumes") end
 
 -- The volumes, all pages; options: label (exactly this one).
 function Account:volumes(options)
   options = options or {}
   for key in pairs(options) do
-    if key ~= "label" then usage("linode volumes: unknown option %s", tostring(key)) end
+    if key ~= "label" then errors.usage("linode volumes: unknown option %s", tostring(key)) end
   end
   local headers = options.label and { ["X-Filter"] = json.encode { label = options.label } } or nil
   local out, page, pages = {}, 1, 1
@@ -81,7 +45,7 @@ function Account:volumes(options)
     local list = connect(self):get_json("/volumes", { query = { page = page, page_size = PAGE }, headers = headers })
     for _, raw in ipairs(list.data) do
       -- The filter is the service's business; that the label is the one asked for is ours.
-      if not options.label or raw.label == options.label then out[#out + 1] = plain(raw) end
+      if not options.label or raw.label == options.label then out[#out + 1] = plain.value(raw) end
     end
     page, pages = page + 1, list.pages
   end
@@ -95,7 +59,7 @@ end
 
 local function id_of(id, call)
   local number = math.tointeger(tonumber(id))
-  if not number or number < 1 then usage("linode %s: %s is no volume's id", call, tostring(id)) end
+  if not number or number < 1 then errors.usage("linode %s: %s is no volume's id", call, tostring(id)) end
   return number
 end
 
@@ -104,7 +68,7 @@ function Account:volume(id)
   if unknown.is(id) then return unknown.new "volume" end
   local reply = connect(self):get(("/volumes/%d"):format(id_of(id, "volume")), { expect = { 200, 404 } })
   if reply.status == 404 then return nil end
-  return plain(reply.json)
+  return plain.value(reply.json)
 end
 
 -- What a PersistentVolume's spec.csi.volumeHandle says: "516140-pvc1a2b" is the volume 516140, labelled pvc1a2b. The label may hold
@@ -120,7 +84,8 @@ function Account:find(handle)
   if unknown.is(handle) then return unknown.new "volume" end
   local id, label = linode.parse_handle(handle)
   if not id then
-    usage("linode find: %s is no handle of the Linode driver: ID-LABEL (spec.csi.volumeHandle of the PersistentVolume)", tostring(handle))
+    errors.usage("linode find: %s is no handle of the Linode driver: ID-LABEL (spec.csi.volumeHandle of the PersistentVolume)",
+      tostring(handle))
   end
   local volume = self:volume(id)
   if volume and volume.label ~= label then
@@ -144,11 +109,11 @@ local CLONE = { label = true, known = true }
 -- that had the label before, from keep.
 function Account:clone(id, given)
   for key in pairs(given) do
-    if not CLONE[key] then usage("linode clone: unknown option %s", tostring(key)) end
+    if not CLONE[key] then errors.usage("linode clone: unknown option %s", tostring(key)) end
   end
   local source = unknown.is(id) and id or id_of(id, "clone")
   local good, why = linode.check_label(given.label)
-  if not good then usage("linode clone: %s: %s", tostring(given.label), why) end
+  if not good then errors.usage("linode clone: %s: %s", tostring(given.label), why) end
   local known = {}
   for _, one in ipairs(given.known or {}) do known[one] = true end
   local shown = unknown.is(source) and unknown.text(source) or ("%d"):format(source)
@@ -184,10 +149,10 @@ local DEFAULT_WAIT = "30m"
 function Account:wait_active(id, options)
   options = options or {}
   for key in pairs(options) do
-    if key ~= "timeout" then usage("linode wait_active: unknown option %s", tostring(key)) end
+    if key ~= "timeout" then errors.usage("linode wait_active: unknown option %s", tostring(key)) end
   end
   local limit = host.duration(options.timeout or DEFAULT_WAIT)
-  if not limit then usage("linode wait_active: timeout = %s is no duration", tostring(options.timeout)) end
+  if not limit then errors.usage("linode wait_active: timeout = %s is no duration", tostring(options.timeout)) end
   if unknown.is(id) then
     polling.note(("the volume %s is active (limit %s)"):format(unknown.text(id), host.span(limit)))
     return unknown.new "volume"
@@ -204,9 +169,9 @@ end
 function linode.account(options)
   options = options or {}
   for key in pairs(options) do
-    if key ~= "settle" then usage("linode.account: unknown option %s", tostring(key)) end
+    if key ~= "settle" then errors.usage("linode.account: unknown option %s", tostring(key)) end
   end
-  host.target("linode", "volumes", redirected())
+  host.target("linode", "volumes", token_api.redirected(SERVICE))
   return setmetatable({ settle = options.settle }, Account)
 end
 

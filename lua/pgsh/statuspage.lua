@@ -4,12 +4,11 @@
 -- of that name with that text, or an update with that status and text, is ours; so no message is posted twice.
 local errors = require "pgsh.errors"
 local host = require "pgsh.host"
-local http = require "pgsh.http"
 local json = require "pgsh.json"
 local options_of = require "pgsh.options"
 local plain = require "pgsh.plain"
-local secret = require "pgsh.secret"
 local settle = require "pgsh.settle"
+local token_api = require "pgsh.token_api"
 local unknown = require "pgsh.unknown"
 
 local statuspage = {}
@@ -18,38 +17,16 @@ local Page = {}
 Page.__index = Page
 Page.__name = "statuspage.page"
 
-local ADDRESS = "https://api.statuspage.io/v1"
+local SERVICE = {
+  title = "Statuspage", kind = "statuspage", address = "https://api.statuspage.io/v1", redirect = "PGSH_STATUSPAGE_URL",
+  variable = "STATUSPAGE_API_KEY", scheme = "OAuth", hint = "the key is made under API info of the page's user menu",
+}
 
 function Page:__tostring()
   return "statuspage " .. self.id
 end
 
-local function redirected()
-  return plain.env "PGSH_STATUSPAGE_URL"
-end
-
-local function authorization()
-  local key = plain.env "STATUSPAGE_API_KEY"
-  if not key then
-    errors.raise("usage", {
-      message = "no Statuspage credential: STATUSPAGE_API_KEY is not set",
-      hint = "the key is made under API info of the page's user menu",
-    })
-  end
-  if key:match("[^%g]") then errors.raise("usage", "STATUSPAGE_API_KEY holds a character that no key has") end
-  secret(key)
-  return secret("OAuth " .. key)
-end
-
--- The handle, made at the first request: a checklist needs no credential.
-local function connect(self)
-  if not self.handle then
-    self.handle = http(redirected() or ADDRESS, {
-      kind = "statuspage", name = self.id, detail = redirected(), auth = authorization(), netrc = false,
-    })
-  end
-  return self.handle
-end
+local function connect(self) return token_api.connect(self, SERVICE, self.id) end
 
 -- Raises what would make the first request fail.
 function Page:check_credential()
@@ -268,7 +245,7 @@ local opened = {}
 function statuspage.page(id, options)
   if type(id) ~= "string" or not id:match("^%w+$") then errors.usage("statuspage.page: %s is no page's id", tostring(id)) end
   if not opened[id] then
-    host.target("statuspage", id, redirected())
+    host.target("statuspage", id, token_api.redirected(SERVICE))
     opened[id] = setmetatable({ id = id }, Page)
   end
   options = options_of.check("statuspage.page", options, { settle = true })
