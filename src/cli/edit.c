@@ -32,7 +32,6 @@ struct Edit {
   bool usable, loaded;
   EditOp *op;     /* the line that is read, or NULL */
   bool installed; /* readline has the terminal */
-  bool resized;   /* the terminal has another size since it had */
   char *prompt;
   char *kept; /* what was typed, while somebody else has the terminal */
   int kept_point;
@@ -194,8 +193,6 @@ static void on_keys(void *arg, int events) {
 
 static void edit_take(Edit *edit) {
   tty_watch(true);
-  if (edit->resized) RL.rl_reset_screen_size();
-  edit->resized = false;
   RL.rl_callback_handler_install(edit->prompt, on_line);
   edit->installed = true;
   if (edit->kept != NULL) {
@@ -413,8 +410,5 @@ void edit_close_input(Edit *edit) {
 }
 
 void edit_resize(Edit *edit) {
-  if (edit->installed)
-    RL.rl_resize_terminal();
-  else
-    edit->resized = edit->loaded;
+  if (edit->installed) RL.rl_resize_terminal(); /* else it looks when the next line begins */
 }

@@ -21,7 +21,6 @@
   F(rl_on_new_line)                                                                                                              \
   F(rl_redisplay)                                                                                                                \
   F(rl_forced_update_display)                                                                                                    \
-  F(rl_reset_screen_size)                                                                                                        \
   F(rl_resize_terminal)                                                                                                          \
   F(rl_insert_text)                                                                                                              \
   F(rl_set_prompt)                                                                                                               \
