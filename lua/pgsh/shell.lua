@@ -386,6 +386,13 @@ end
 function Shell:loop()
   local former = host.gate(function(change) self.gate:check(change) end)
   local timer = host.spawn("clock", clock, self)
+  -- However it ends: a procedure that goes on must not be asked as a shell is.
+  local guard <close> = setmetatable({}, { __close = function() -- luacheck: ignore
+    timer:cancel()
+    self.jobs:cancel_all()
+    host.gate(former)
+    host.foreground(nil)
+  end })
   self.refresh = function()
     if not self.busy and not self.pending then host.set_prompt(self:prompt()) end
   end
@@ -406,9 +413,6 @@ function Shell:loop()
       self.busy = false
     end
   end
-  timer:cancel()
-  self.jobs:cancel_all()
-  host.gate(former)
   return self.over
 end
 
@@ -443,7 +447,12 @@ function shell.inside(current, inside)
   names_of_step(self.vars, inside.step)
   self.vars._err = inside.problem
   say(inside.decided and INSIDE or INSIDE_UNKNOWN)
-  local over = self:loop()
+  local ok, over = errors.try(self.loop, self)
+  if not ok then -- the terminal is gone: the question that comes next finds that out in its own way
+    host.interrupts()
+    warn(errors.line(over))
+    return nil
+  end
   return over ~= "question" and over or nil
 end
 

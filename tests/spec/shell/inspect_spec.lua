@@ -93,6 +93,18 @@ describe("the shell in a failed step", function()
     assert.truthy(screen:see "%[exit 5%]":find "stopped at step 2, effects known, 1 change in effect")
   end)
 
+  it("a terminal that goes away leaves a run that can be resumed", function()
+    screen:close()
+    local ended
+    for _, event in ipairs((box:journal())) do
+      if event.type == "run.ended" then ended = event end
+    end
+    assert.equal("stopped", ended.status)
+    assert.truthy(ended.next[1]:find "pgsh resume")
+    assert.equal("1", server:psql "select count(*) from pg_class where relname = 'seen'")
+    screen = terminal.open(box)
+  end)
+
   it("a change to a target that the run did not name is refused", function()
     screen:line(("psql('%s'):execute 'create table missing (who text)'"):format(server:conninfo():gsub("'", "")))
     screen:see "was not named before the run began"
