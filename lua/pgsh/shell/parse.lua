@@ -94,7 +94,8 @@ local function without_local(text)
 end
 
 local function incomplete(problem)
-  return problem.message:find("near <eof>$") ~= nil
+  -- A quoted string does not go on in the next line.
+  return problem.message:find("near <eof>$") ~= nil and not problem.message:find("unfinished string near <eof>", 1, true)
 end
 
 local function lua(text, name, env)

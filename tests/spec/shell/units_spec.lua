@@ -1,0 +1,156 @@
+-- The parts of the shell that need no terminal: what an entry is, what is kept, what is dangerous, how values look.
+local gate = require "pgsh.shell.gate"
+local history = require "pgsh.shell.history"
+local parse = require "pgsh.shell.parse"
+local show = require "pgsh.shell.show"
+
+local function kind(text) return parse.entry(text, "=(1)", {}).kind end
+
+describe("an entry", function()
+  it("is SQL when it begins as SQL does and no Lua can be meant", function()
+    for _, text in ipairs { "select 1;", "  SELECT 1;", "select\n1;", "select 'a';", "select (1);",
+      "with x as (select 1) select * from x;",
+      "table t;", "show all;", "values (1);", "begin;", "explain select 1;", "do $$ begin end $$;", "update t set a = 1;", "select;" } do
+      assert.equal("sql", kind(text), text)
+    end
+    for _, text in ipairs { "select(1, 2)", "table.concat {}", "set = 1", "values(1)", "update.x = 1", "do return 1 end", "show:x()",
+      "create == 1",
+      "lock .. 'x'", "call(f)" } do
+      assert.equal("lua", kind(text), text)
+    end
+  end)
+
+  it("is whole when its semicolon stands outside of quotes and comments", function()
+    for _, text in ipairs { "select ';'", "select 1 -- ;", "select $$;$$", "select $a$ $$; $a$", "select \"a;\"", "select /* ; */ 1",
+      "select 'it''s;'",
+      "select E'\\';'", "select 1", "select", "create function f() returns int as $$ select 1; $$" } do
+      assert.equal("incomplete", kind(text), text)
+    end
+    for _, text in ipairs { "select ';';", "select 1; -- done", "select $$ ' $$;", "select 'it''s';", "select E'\\'';", "select 1\n",
+      "select 'a' ;  " } do
+      assert.equal("sql", kind(text), text)
+    end
+  end)
+
+  it("of Lua is incomplete only when more can make it whole", function()
+    for _, text in ipairs { "for i = 1, 2 do", "function f()", "x =", "f(", "{ 1,", "1 +", "if x then", "[[ long", "x = function()",
+      "while true do", "f('a'," } do
+      assert.equal("incomplete", kind(text), text)
+    end
+    for _, text in ipairs { "end", "x y", "1 1", ")", "x = = 1", "for 1", "'open" } do assert.equal("error", kind(text), text) end
+  end)
+
+  it("that begins with local keeps its names, where that can be", function()
+    local env = {}
+    local function run(text)
+      local entry = parse.entry(text, "=(1)", env)
+      assert.equal("lua", entry.kind, text)
+      entry.f()
+      return entry.was_local
+    end
+    assert.is_true(run "local a = 1")
+    assert.is_true(run "local b, c = 2, 3")
+    assert.is_true(run "local function f() return a + b + c end")
+    assert.equal(6, env.f())
+    assert.is_true(run "local d")
+    assert.falsy(run "local e <const> = 1")
+    assert.is_nil(env.e)
+    assert.falsy(run "do local g = 1 end")
+  end)
+
+  it("asks for help, or is a command", function()
+    assert.equal("help", kind "?psql")
+    assert.equal("help", kind "psql?")
+    assert.equal("help", kind "help")
+    assert.equal("help", kind "help step")
+    assert.equal("lua", kind "help('step')")
+    assert.same({ kind = "command", word = "dt", rest = "public.*" }, parse.entry("\\dt public.*;", "=(1)", {}))
+    assert.equal("q", parse.entry("exit", "=(1)", {}).word)
+    assert.equal("empty", kind "  \n ")
+  end)
+
+  it("of Lua says which statement it holds, when there is one", function()
+    assert.equal("select 1", parse.sql_within "db:rows 'select 1'")
+    assert.equal("select 1", parse.sql_within "db:rows('select 1', 'x')")
+    assert.is_nil(parse.sql_within "f('select 1', 'select 2')")
+    assert.is_nil(parse.sql_within "f 'x'")
+  end)
+end)
+
+describe("history", function()
+  it("keeps nothing that may hold a secret", function()
+    for _, text in ipairs { " space", "alter role x PASSWORD 'y'", "psql 'postgresql://u:p@h/d'", "token = 'x'",
+      "create user mapping for x", "api_key = 1",
+      "http:get('/', { headers = { Authorization = x } })", "PGPASSWORD='x'", ("x"):rep(70000) } do
+      assert.is_false(history.keeps(text), text:sub(1, 40))
+    end
+    for _, text in ipairs { "select 1;", "psql 'postgresql://u@h/d'", "pg.activity(db)" } do assert.is_true(history.keeps(text), text) end
+  end)
+
+  it("tells the journal what can be told", function()
+    assert.equal("select 1;", history.protect "select 1;")
+    assert.equal("alter role x password 'correcthorse'", history.protect "alter role x password 'correcthorse'") -- now known, and masked
+    assert.equal("(left out: it may hold a secret)", history.protect "alter role x password 'short'")
+    assert.equal("(left out: it may hold a secret)", history.protect "the password is nowhere")
+    assert.truthy(history.protect(("x"):rep(70000)):find "%(70000 bytes%)$")
+  end)
+end)
+
+describe("danger", function()
+  local function danger(show_text, more)
+    local change = { kind = "psql", verb = "execute", show = show_text }
+    for key, value in pairs(more or {}) do change[key] = value end
+    return gate.danger(change)
+  end
+
+  it("is what cannot be taken back", function()
+    for _, text in ipairs { "drop table t", "TRUNCATE t", "delete from t", "update t set a = 1", "alter table t drop column a",
+      "  Drop schema x cascade",
+      "select pg_terminate_backend(1)", "transaction: insert into t values (1); drop table t", "pg_terminate_backend(7): app" } do
+      assert.truthy(danger(text), text)
+    end
+    for _, text in ipairs { "delete from t where a = 1", "update t set a = 1 where b = 2", "insert into t values (1)",
+      "create index i on t (a)",
+      "alter table t add column dropped int", "vacuum t" } do
+      assert.is_nil(danger(text), text)
+    end
+    assert.truthy(danger("DELETE /apps/x", { kind = "http", verb = "DELETE" }))
+    assert.truthy(danger("rm -rf x", { kind = "sh", verb = "run" }))
+    assert.is_nil(danger("ls", { kind = "sh", verb = "run" }))
+  end)
+end)
+
+describe("a value", function()
+  it("is shown as Lua reads it back", function()
+    for _, value in ipairs { 1, 1.0, 0.1, 1e300, 2 ^ 53, -7, 1 / 3, 0.1 + 0.2, "a", "a\"b\\c", "tab\tend", "\27[2J\0", "é日",
+      "\255\254", true,
+      "two\nlines", "]]\nx", "line\r\n", math.maxinteger, 1e15, 123456789.125 } do
+      local text = show.text(value)
+      local back = load("return " .. text)()
+      assert.equal(value, back, text)
+      assert.equal(math.type(value), math.type(back), text)
+      assert.is_nil(text:find "[\0-\8\11-\31\127]", text)
+    end
+    assert.equal("0/0", show.text(0 / 0))
+    assert.equal("math.huge", show.text(1 / 0))
+  end)
+
+  it("of a module lists what is in it", function()
+    assert.truthy(show.text(require "pgsh.pg"):find("module pg: activity, bloat", 1, true))
+  end)
+
+  it("of rows comes in every format", function()
+    local rows = setmetatable({ { a = 1, b = "x,\"y\"\n" }, { a = 2 } }, { __index = { columns = { "a", "b" } } })
+    local function text(format)
+      local settings, pieces = show.defaults(), {}
+      settings.format = format
+      show.value(rows, settings, nil, function(piece) pieces[#pieces + 1] = piece end)
+      return table.concat(pieces)
+    end
+    assert.equal('a,b\n1,"x,""y""\n"\n2,\n', text "csv")
+    assert.equal('a\tb\n1\tx,"y"\\n\n2\t\\N\n', text "tsv")
+    assert.equal('[{"a":1,"b":"x,\\"y\\"\\n"},\n {"a":2}]\n', text "json")
+    assert.equal(' a |    b\n---+---------\n 1 | x,"y"\\n\n 2 | <null>\n(2 rows)\n', text "grid")
+    assert.truthy(text "expanded":find("-[ 2 ]", 1, true))
+  end)
+end)
