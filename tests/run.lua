@@ -37,8 +37,6 @@ end
 -- One file, or several in this process: busted itself.
 local function run_here(paths)
   local command = { [0] = "tests/run.lua", "--output=tests/report.lua", "--pattern=_spec%.lua$", "--no-auto-insulate" }
-  -- busted's own seed is the second: files that begin together would take the same ports.
-  command[#command + 1] = ("--seed=%d"):format(host.pid * 1000 + host.now() % 1000)
   if host.getenv "BUSTED_FILTER" then command[#command + 1] = "--filter=" .. host.getenv "BUSTED_FILTER" end
   table.move(paths, 1, #paths, #command + 1, command)
   _G.arg = command -- busted reads its own command line from there. luacheck: ignore

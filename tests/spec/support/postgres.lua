@@ -87,7 +87,8 @@ function Server:ctl(words)
 end
 
 function Server:start()
-  self:ctl(("-w -t 30 -l %s/log start"):format(self.dir))
+  local ok, why = pcall(self.ctl, self, ("-w -t 60 -l %s/log start"):format(self.dir))
+  if not ok then error(("%s\n%s"):format(why, must(("tail -n 20 %s/log"):format(self.dir))), 0) end
 end
 
 function Server:stop(mode)
