@@ -241,7 +241,8 @@ local function tell_error(problem, sql)
   if problem.kind == "interrupted" or problem.kind == "cancelled" then
     return warn(("cancelled%s%s"):format(problem.target and ": " .. problem.target or "", problem.detail and ", " .. problem.detail or ""))
   end
-  host.emit("log", { level = "error", text = show.error(problem, sql) })
+  local text = show.error(problem, sql)
+  host.emit("log", { level = "error", text = problem.code == "unknown" and "OUTCOME UNKNOWN: " .. text or text })
 end
 
 -- SQL that cannot run in a transaction block.
@@ -309,7 +310,9 @@ function Shell:evaluate(text, entry)
   end
   if not ok then
     self.vars._err = problem
-    if not self.piped then tell_error(problem, entry.kind == "sql" and entry.text or nil) end
+    if problem.code == "unknown" then self.unknown = true end
+    local sql = entry.kind == "sql" and entry.text or entry.kind == "lua" and parse.sql_within(text) or nil
+    if not self.piped then tell_error(problem, sql) end
   end
   return ok, problem
 end
@@ -398,7 +401,7 @@ function Shell:loop()
   end
   self.history = self.history or history.open(self.history_mode)
   self.history:load()
-  require("pgsh.shell.complete").install(self)
+  host.completer(function(line, point) return require("pgsh.shell.complete").choices(self, line, point) end)
   while self.over == nil do
     local ok, text, entry = errors.try(read, self)
     host.interrupts()
@@ -469,7 +472,9 @@ local function ending(self, problem)
   if not current.run then return nil end
   local plural = require("pgsh.endings").plural
   local changed = self.changes == 0 and "nothing changed" or plural(self.changes, "line") .. " with changes"
-  return { status = "done", exit = 0, run = current.run, message = ("%s, %s"):format(plural(self.line, "line"), changed),
+  local status, exit = "done", 0
+  if self.unknown then status, exit, changed = "unknown", 6, changed .. ", OUTCOME OF A CHANGE UNKNOWN" end
+  return { status = status, exit = exit, run = current.run, message = ("%s, %s"):format(plural(self.line, "line"), changed),
     next = { "look: " .. require("pgsh.endings").command(current, "show") } }
 end
 

@@ -385,9 +385,4 @@ function complete.choices(shell, line, point)
   return name_choices(shell, left, point)
 end
 
----@param shell pgsh.Shell
-function complete.install(shell)
-  host.completer(function(line, point) return complete.choices(shell, line, point) end)
-end
-
 return complete

@@ -78,6 +78,22 @@ function parse.sql_ends(text)
   end
 end
 
+---The statement in an entry of Lua, when there is exactly one: db:rows "select …".
+---@param text string
+---@return string?
+function parse.sql_within(text)
+  local found
+  for _, pattern in ipairs { '"([^"\\]*)"', "'([^'\\]*)'", "%[%[(.-)%]%]" } do
+    for literal in text:gmatch(pattern) do
+      if parse.is_sql(literal) then
+        if found then return nil end
+        found = literal
+      end
+    end
+  end
+  return found
+end
+
 -- "local x = 1" at the prompt would be gone with its line: it becomes a name of the session.
 local function without_local(text)
   local rest = text:match("^%s*local%s+(function%s.*)$")

@@ -15,7 +15,7 @@ local CHUNK = 5000 -- rows made into text at a time: Ctrl-C gets its turn in bet
 
 ---@return pgsh.ShellFormat
 function show.defaults()
-  return { format = "auto", expanded = "auto", max_rows = 1000, max_width = 60, null = "NULL" }
+  return { format = "auto", expanded = "auto", max_rows = 1000, max_width = 60, null = "<null>" }
 end
 
 -- What it is -----------------------------------------------------------------------------------------------------------------

@@ -76,10 +76,10 @@ describe("the shell", function()
     it("SQL up to its semicolon, as a grid", function()
       local text = enter "select id, name, null as none, id * 1.5 as half from accounts where id > 18 order by id;"
       assert.truthy(text:find([[
- id | name | none | half
-----+------+------+------
- 19 | n19  | NULL | 28.5
- 20 | n20  | NULL | 30.0
+ id | name |  none  | half
+----+------+--------+------
+ 19 | n19  | <null> | 28.5
+ 20 | n20  | <null> | 30.0
 (2 rows]], 1, true), text)
       assert.truthy(enter "_rs[1].name":find '\n"n19"\n')
     end)
@@ -95,6 +95,7 @@ pgsh: psql 127.0.0.1:%d+/postgres: relation "nowhere" does not exist %(SQLSTATE 
 select 1 from nowhere;
               %^
 ]]))
+      assert.truthy(enter "db:rows 'select 1 frm accounts'":find "\nselect 1 frm accounts\n             %^\n")
       assert.truthy(enter "x +* 1":find "unexpected symbol near '%*'")
       assert.truthy(enter "acounts":find "unknown global acounts")
       assert.truthy(enter "_err.kind":find '"usage"')
