@@ -55,6 +55,15 @@ twice(21)
     server:psql "delete from t where a = 3"
   end)
 
+  it("ends with the status of an unknown outcome", function()
+    local far = require("tests.spec.support.httpd").start "return { request = function(_, conn) conn:reset() end }"
+    local result = shell(("http(%q):post('/x', { json = { a = 1 } })\nprint 'after'\n"):format(far.url), "--yes")
+    far:stop()
+    assert.equal(6, result.exit, result.stderr)
+    assert.truthy(result.stderr:find("POST was sent, and its answer did not come", 1, true), result.stderr)
+    assert.is_nil(result.stdout:find("after", 1, true))
+  end)
+
   it("changes production only with its name", function()
     box.env.PGSH_PRODUCTION = "127.0.0.1"
     local name = ("127.0.0.1:%d/postgres"):format(server.port)
