@@ -1,6 +1,7 @@
 -- options: what is given in a table of options: unknown ones are refused, the nearest name is suggested.
 local errors = require "pgsh.errors"
 local nearest = require "pgsh.nearest"
+local unknown = require "pgsh.unknown"
 
 local options = {}
 
@@ -11,7 +12,7 @@ local function names_of(allowed)
   return names
 end
 
----The options as given, {} for nil. `allowed`: name → true, or the type it must have.
+---The options as given, {} for nil. `allowed`: name → true, or the type it must have; what is not known yet has any.
 ---@param call string                # "postgres.dump"
 ---@param given table?
 ---@param allowed table<string, boolean|string>
@@ -26,7 +27,7 @@ function options.check(call, given, allowed)
       errors.usage("%s: unknown option %s%s (there are %s)", call, tostring(key), nearest.hint(tostring(key), names),
         table.concat(names, ", "))
     end
-    if type(wanted) == "string" and type(value) ~= wanted then
+    if type(wanted) == "string" and type(value) ~= wanted and not unknown.is(value) then
       errors.usage("%s: %s is to be a %s, not a %s", call, key, wanted, type(value))
     end
   end
