@@ -191,7 +191,8 @@ local function must_be_same(before, after, elsewhere_too)
     end,
   })
   for _, text in ipairs(told) do log.warn("%s", text) end
-  if difference.same == false then fail("the imported databases are not what they were:\n%s", difference.text) end
+  if difference.same == false then fail("the databases are not what they were:\n%s", difference.text) end
+  return difference.same
 end
 
 local function none_left(name)
@@ -422,7 +423,9 @@ local function run_again(kept)
     local version, why = answers()
     return version == cluster.server.version, why or ("the server is version %d"):format(version // 10000)
   end)
-  if is_old == true then must_be_same(inventory.result.taken, postgres.inventory(db)) end
+  if is_old == true and must_be_same(inventory.result.taken, postgres.inventory(db)) then
+    log.info("the databases are what they were, in version %s", cluster.server.version_text)
+  end
 end
 
 step "Stop PostgreSQL" {
@@ -502,7 +505,12 @@ local function bring_back(kept)
   local now = k:get(claim)
   if now and not now.metadata.deletionTimestamp and has_the_data((behind(now))) then return end
   if now then k:wait_gone(claim, { timeout = pod_limit, uid = now.metadata.uid }) end
-  local source = volumes:volume(cluster.volume_id) or volumes:volume(clone.result.id)
+  -- What is about to be reclaimed is there for a while yet, and nothing to build on.
+  local old = k:get(volume)
+  local reclaimed = old and old.metadata.uid == cluster.volume_uid and old.spec.persistentVolumeReclaimPolicy ~= "Retain"
+  if reclaimed then k:wait_gone(volume, { timeout = pod_limit, uid = cluster.volume_uid }) end
+  local source = not reclaimed and volumes:volume(cluster.volume_id)
+  if not source or source.status ~= "active" then source = volumes:volume(clone.result.id) end
   if not source then fail("Linode has neither the volume %d nor its clone %s", cluster.volume_id, tostring(clone.result.id)) end
   if source.id ~= cluster.volume_id then log.warn("the clone %s takes the place of the volume: it is no backup any more", source.label) end
   local path = dump_path .. ".volume.json"
@@ -530,8 +538,10 @@ step "Remove the volume" {
     }
   end,
   confirm = function()
-    return ("%s %s"):format(claim, volume), ("the claim and the volume are removed; the dump %s and the clone %s are what is left")
-      :format(dump_path, label)
+    local data = cluster.policy == "Retain" and ("its data stay at Linode (volume %s)"):format(tostring(cluster.volume_id))
+      or "Linode removes its data with them"
+    return ("%s %s"):format(claim, volume), ("the claim and the volume are removed, and %s; the dump %s and the clone %s are what is left")
+      :format(data, dump_path, label)
   end,
   run = function()
     must_be_safe()

@@ -152,14 +152,15 @@ end
 local function reconcile_volume(cluster, volume)
   local store, claim = cluster.store, claim_of(cluster, volume)
   local phase = volume.status.phase
+  local stays = cluster.faults:holds("stuck-finalizer", volume.metadata.name)
   local ref = objects.at(volume, "spec", "claimRef")
-  if volume.metadata.deletionTimestamp and not claim and not cluster.faults:holds("stuck-finalizer", volume.metadata.name) then
+  if volume.metadata.deletionTimestamp and not claim and not stays then
     if volume.spec.persistentVolumeReclaimPolicy == "Delete" and ref then return reclaim(cluster, volume) end
     return store:remove(volume)
   elseif phase == "Bound" and not claim then
     volume.status = { phase = "Released" }
     store:touch(volume)
-  elseif phase == "Released" and volume.spec.persistentVolumeReclaimPolicy == "Delete" then
+  elseif phase == "Released" and volume.spec.persistentVolumeReclaimPolicy == "Delete" and not stays then
     reclaim(cluster, volume)
   elseif phase == "Pending" or phase == "Released" and not ref then
     volume.status = { phase = "Available" }

@@ -2,6 +2,7 @@
 --
 -- Standing ones, which hold until taken back:   { name = "stuck-finalizer", on = "postgres-data" }
 --   stuck-finalizer    a claim or volume stays Terminating      slow-binding   a claim stays Pending
+--                      (and a volume is not reclaimed)
 --   image              an image cannot be pulled                attach         a volume does not attach
 --   stuck-terminating  a pod does not end
 -- on: a Lua pattern of the object's name (of the image's); absent: all.

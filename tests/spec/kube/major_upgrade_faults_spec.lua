@@ -63,6 +63,43 @@ describe("kubernetes-major-upgrade", function()
     goes_back(result, "undone after the digest differed")
   end)
 
+  -- Of what the cloud removes together with its claim the clone is left.
+  local function comes_from_the_clone(undone, where)
+    upgrade:says(undone, "takes the place of the volume: it is no backup any more", "the databases are what they were")
+    assert.equal(0, undone.exit, undone.stderr)
+    upgrade:is_back(where)
+    local volumes, state = upgrade:volumes(), lab:state()
+    assert.is_nil(volumes.old, where)
+    assert.equal(1, #volumes.clones, where)
+    local now = state.volumes[state.claims["default/postgres-data"].volume]
+    assert.equal(volumes.clones[1].id, tonumber(now.handle:match "^%d+"), where)
+  end
+
+  it("goes back to the clone when an import fails and the cloud has removed the old volume", function()
+    upgrade:reclaims "Delete"
+    -- A collation that the new image does not have.
+    upgrade:sql("create collation missing (locale = 'C')", "site")
+    upgrade:sql("update pg_collation set collcollate = 'xx_YY.utf8', collctype = 'xx_YY.utf8' where collname = 'missing'", "site")
+    local result = upgrade:go(QUICK)
+    stops(result, 5, "Linode removes its data with them", "xx_YY.utf8", "IN MAINTENANCE", "pgsh undo")
+    assert.is_nil(upgrade:volumes().old)
+    comes_from_the_clone(upgrade:again "undo", "undone after the import")
+  end)
+
+  it("does not go back to a volume that the cloud is about to remove", function()
+    upgrade:reclaims "Delete"
+    lab:hold("stuck-finalizer", "^pvc%x+$")
+    local env = run.crash(nil, "before")
+    env.CRASH_WORDS = '"effect.outcome"\n"remove-volume/run"\npvc/'
+    assert.equal(137, upgrade:go(QUICK, { env = env }).exit)
+    assert.is_truthy(upgrade:volumes().old)
+    local words = { "undo", "last" }
+    local process = upgrade.box:start(table.move(upgrade:answers(), 1, #upgrade:answers(), 3, words))
+    process:expect(("waiting: pv/%s to be gone"):format(upgrade.pv), 60)
+    lab:release("stuck-finalizer", "^pvc%x+$")
+    comes_from_the_clone(process:wait(100), "undone while the old volume was on its way out")
+  end)
+
   full("does not remove a volume whose clone failed", function()
     upgrade.clouds:call("POST", "/reset", { linode_clone_ends = "contact_support" })
     local result = upgrade:go(QUICK)

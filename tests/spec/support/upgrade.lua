@@ -223,6 +223,12 @@ function Upgrade:is_untouched(result, exit, ...)
   assert.equal(self.manifest, self:manifest_text())
 end
 
+-- What becomes of the old volume at the cloud when its claim is gone.
+function Upgrade:reclaims(policy)
+  local status, said = self.lab:kubectl(([[patch pv %s -p '{"spec":{"persistentVolumeReclaimPolicy":"%s"}}']]):format(self.pv, policy))
+  assert.equal(0, status, said)
+end
+
 -- The old volume is where it was, with its claim.
 function Upgrade:volume_is_there(where)
   local state = self.lab:state()
