@@ -2,8 +2,8 @@
 -- comes, leaves nothing.
 --   lua5.4 cloud_lab.lua [--of DIR]
 -- --of: the volumes are those of a cluster, DIR/volumes (kube/disks.lua); without, a directory of its own.
--- For specs: GET /_lab/state, /_lab/log; POST /_lab/reset {…options}, /_lab/faults (core/faults.lua), /_lab/volume {label, size, attached},
--- DELETE /_lab/volume {id}
+-- For specs: GET /_lab/state, /_lab/log; POST /_lab/reset {…options}, /_lab/options {…}, /_lab/faults (core/faults.lua),
+-- /_lab/volume {label, size}, /_lab/status {id, status} (of a volume); DELETE /_lab/volume {id}
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = ("%s/../?.lua;%s"):format(here, package.path)
 
@@ -25,13 +25,25 @@ local function body_of(request)
   return decoded
 end
 
-local function reset(world, request)
-  if world.own then proc.must("rm -rf " .. proc.quote(world.dir .. "/volumes")) end
-  clouds.build(world)
+local function options(world, request)
   for name, value in pairs(body_of(request)) do
     if clouds.DEFAULTS[name] == nil then refusal.raise(422, "invalid_params", "no option " .. name) end
     world.options[name] = value
   end
+  return 200, { ok = true }
+end
+
+local function reset(world, request)
+  if world.own then proc.must("rm -rf " .. proc.quote(world.dir .. "/volumes")) end
+  clouds.build(world)
+  return options(world, request)
+end
+
+local function status(world, request)
+  local given = body_of(request)
+  local volume = disks.read(world.dir, given.id) or refusal.raise(404, "not_found", "no such volume")
+  volume.status, volume.ends_at, volume.ends = given.status, nil, nil
+  disks.write(world.dir, volume)
   return 200, { ok = true }
 end
 
@@ -41,6 +53,8 @@ local function routes(world)
     { "GET", "/_lab/state", function() return 200, clouds.state(world) end },
     { "GET", "/_lab/log", function() return 200, json.array(world.log) end },
     { "POST", "/_lab/reset", with(reset) },
+    { "POST", "/_lab/options", with(options) },
+    { "POST", "/_lab/status", with(status) },
     { "POST", "/_lab/faults", function(request)
       faults.add(world, body_of(request))
       return 200, json.array(world.faults)

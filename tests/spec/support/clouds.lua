@@ -3,6 +3,8 @@
 --   local lab = require("tests.spec.support.clouds").start()      lab.env; lab:stop()
 --   lab:reset { linode_clone_ms = 0 }                             options as tests/lab/kube/clouds.lua lists them
 --   lab:faults { { service = "linode", path = "/clone", action = "reset_after" } }
+--   lab:options { linode_clone_ends = "contact_support" }         the same, in the middle of things
+--   lab:status(id, "active")                                      of a volume
 --   lab:volume { label = "pvc1a2b" }                              .id, .dir
 local labs = require "tests.spec.support.lab"
 
@@ -13,6 +15,8 @@ local Clouds = labs.derive()
 function clouds.start(of) return labs.launch("tests/lab/kube/cloud_lab.lua" .. (of and " --of " .. of or ""), Clouds) end
 
 function Clouds:reset(options) return self:call("POST", "/reset", next(options or {}) and options or nil) end
+function Clouds:options(options) return self:call("POST", "/options", options) end
+function Clouds:status(id, status) return self:call("POST", "/status", { id = id, status = status }) end
 function Clouds:faults(list) return self:call("POST", "/faults", list) end
 function Clouds:volume(given) return self:call("POST", "/volume", given) end
 function Clouds:state() return self:call("GET", "/state") end
