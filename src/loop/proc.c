@@ -18,8 +18,6 @@
 #include "loop/proc_judge.h"
 
 #define PROC_TICK_MS 25
-#define PROC_WORDS_BYTES 1024 /* of a failed child's last lines, in the error's detail */
-#define PROC_WORDS_LINES 10
 
 typedef struct ProcOut {
   uv_pipe_t pipe;
