@@ -101,16 +101,16 @@ describe("kubernetes-major-upgrade", function()
       }
       local uri = ("postgresql://postgres@127.0.0.1:%d/postgres"):format(rehearsal.port)
       local somebody = assert(io.popen(("%s -X -q -d %s >/dev/null 2>&1"):format(lab.majors.new.bin .. "/psql",
-        run.quote(lab:conninfo "postgres" .. " user=site dbname=site application_name=report")), "w"))
+        run.quote(lab:conninfo "postgres" .. " application_name=report")), "w"))
       local words = upgrade:words { "--rehearse", uri, "--dump-in-pod", KEPT }
       for i, word in ipairs(words) do
         if word == "--pod-timeout" then words[i + 1] = LIMIT_S .. "s" end
       end
       local result = upgrade.box:pgsh(words, { limit = 100 })
 
-      -- Somebody is connected.
-      if not says(result, "site (report) from local") then result = go_on(function(r) return says(r, "(report)") end) end
-      stopped(result, 124, "site (report) from local", "nobody is connected but us")
+      -- Somebody is connected, who will not come back.
+      if not says(result, "pythondiscord (report) from local") then result = go_on(function(r) return says(r, "(report)") end) end
+      stopped(result, 124, "pythondiscord (report) from local", "nobody is connected but us")
       somebody:close()
 
       meets(5, "ended without word of how its command has ended: the line was lost")
