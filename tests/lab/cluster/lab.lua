@@ -74,8 +74,11 @@ local function ready_line(cluster, world, ports, began)
 end
 
 local function start(queue, options, dir, began)
-  local _, absolute = proc.run(("cd %s && pwd -P"):format(proc.quote(here)))
-  local cluster = nodes.new(dir, absolute:match "%S+" .. "/node", chef.ENVIRONMENT .. "-base-db-postgres", options.intervals)
+  -- The server's user may not be able to read this directory: a checkout below /root.
+  local commands = dir .. "/commands"
+  proc.must(("mkdir %s && cp -R %s %s/../core %s && chmod -R a+rX %s")
+    :format(commands, proc.quote(here), proc.quote(here), commands, commands))
+  local cluster = nodes.new(dir, commands .. "/cluster/node", chef.ENVIRONMENT .. "-base-db-postgres", options.intervals)
   cluster.options_given = options
   proc.must(("cd %s/run && echo %s >repmgr_output && touch commands.log && chmod 666 commands.log"):format(dir, options.output))
   local world = control.world(queue, cluster, "xoxb-" .. random_word(24), "/services/T00000000/B00000000/" .. random_word(24))
