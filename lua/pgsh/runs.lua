@@ -131,6 +131,8 @@ end
 local function waiting_for(events)
   for i = #events, 1, -1 do
     local event = events[i]
+    if event.type == "wait.seen" then return ("%s: %s (%s)"):format(event.what, event.text, event.at:sub(12, 19)) end
+    if event.type == "wait.started" then return event.what end
     if event.type == "asked" then return "an answer: " .. (event.question or "?"):gsub("\n.*", "") end
     if event.type == "effect.intent" then return "the outcome of " .. (event.show or "a change") end
     if event.type == "step.started" or event.type == "step.kept" then return "step " .. event.step end

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 #define JOURNAL_MAX_BYTES (1LL << 30)
+#define JOURNAL_SEEN_MS 30000
 /* KEPT events are not held back without bound. */
 #define JOURNAL_BACKLOG_BYTES (64 * 1024)
 /* The file is made longer than it is, this much at a time, and cut to its length at the end: a sync that need not write the
@@ -23,6 +25,7 @@ struct Journal {
   void *self;
   Buf pending;
   off_t written, reserved; /* of the file */
+  int64_t seen_ms;         /* when a wait's last sight was written; 0: none of this wait */
   bool broken;
 };
 
@@ -227,13 +230,23 @@ static int on_dump(const char *bytes, size_t len, void *arg) {
   return 0;
 }
 
+/* A wait of nine hours looks every few seconds: what it sees is written now and then only. */
+static bool journal_has_seen(Journal *journal, EventType type) {
+  if (type == EVENT_WAIT_STARTED) journal->seen_ms = 0;
+  if (type != EVENT_WAIT_SEEN) return false;
+  int64_t now = clock_mono_ms();
+  if (journal->seen_ms != 0 && now - journal->seen_ms < JOURNAL_SEEN_MS) return true;
+  journal->seen_ms = now;
+  return false;
+}
+
 bool journal_view(void *self, EventType type, json_t *event, Err *err) {
   Journal *journal = self;
   EventDurability durability = event_durability(type);
-  if (durability == EVENT_LIVE) return true;
+  if (durability == EVENT_LIVE || journal_has_seen(journal, type)) return true;
   json_dump_callback(event, on_dump, &journal->pending, JSON_COMPACT);
   buf_add_char(&journal->pending, '\n');
-  bool sync = durability == EVENT_SYNCED;
-  if (!sync && journal->pending.len < JOURNAL_BACKLOG_BYTES) return true;
+  bool sync = durability == EVENT_SYNCED, told = durability == EVENT_TOLD && journal->append == NULL;
+  if (!sync && !told && journal->pending.len < JOURNAL_BACKLOG_BYTES) return true;
   return journal_flush(journal, sync, err);
 }

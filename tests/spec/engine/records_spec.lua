@@ -79,6 +79,25 @@ describe("recorded runs", function()
     assert.equal(7, resumed.exit, resumed.all)
   end)
 
+  it("tell from another terminal what is waited for, and what was last seen", function()
+    box:procedure([[step "Upgrade" (function()
+      local n = 0
+      wait.upto("60s", "the upgrade", function()
+        n = n + 1
+        if n == 2 then sh.read "touch looked" end
+        return false, n .. " % done"
+      end, { every = "50ms" })
+    end)]], "long.lua")
+    local task = require("pgsh.host").spawn("long", function() return box:pgsh("long.lua", "-y") end)
+    for _ = 1, 200 do
+      if box:read "looked" then break end
+      require("pgsh.host").sleep(0.05)
+    end
+    local status = box:pgsh("status", "last").out
+    task:cancel()
+    assert.match("at step 1 of 1, Upgrade; waiting for the upgrade: 1 %% done %(%d+:%d+:%d+%)", status)
+  end)
+
   it("need a name", function()
     for _, command in ipairs { "show", "status", "report", "undo", "resume" } do
       local run = box:pgsh(command)
