@@ -44,11 +44,12 @@ local function inspect(current, step, problem)
   for i = math.max(1, #lines - 9), #lines do tell(lines[i]) end
 end
 
--- Nobody answers, or Ctrl-C at the question: that is what ended it then.
+-- Ctrl-C at the question: that is what ended it then. When the terminal is gone (its end of input and SIGHUP come in any order) nobody
+-- has chosen anything: the failure ended it.
 local function stopped(current, step, problem, unanswered)
   if unanswered and unanswered.kind == "interrupted" then
     host.interrupts()
-    problem = unanswered
+    if host.interactive() then problem = unanswered end
   end
   return endings.stopped(current, step, problem)
 end

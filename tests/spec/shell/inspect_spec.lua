@@ -93,17 +93,34 @@ describe("the shell in a failed step", function()
     assert.truthy(screen:see "%[exit 5%]":find "stopped at step 2, effects known, 1 change in effect")
   end)
 
-  it("a terminal that goes away leaves a run that can be resumed", function()
-    screen:close()
-    local ended
+  local function ended()
+    local last
     for _, event in ipairs((box:journal())) do
-      if event.type == "run.ended" then ended = event end
+      if event.type == "run.ended" then last = event end
     end
-    -- The end of input and SIGHUP come together: whichever is seen first names it.
-    assert.truthy(ended.status == "stopped" or ended.status == "interrupted", ended.status)
-    assert.truthy(ended.next[1]:find "pgsh resume")
+    return last
+  end
+
+  it("a terminal that goes away leaves a run that stopped and can be resumed", function()
+    screen:close()
+    assert.equal("stopped", ended().status)
+    assert.truthy(ended().next[1]:find "pgsh resume")
     assert.equal("1", server:psql "select count(*) from pg_class where relname = 'seen'")
     screen = terminal.open(box)
+  end)
+
+  it("a hang-up at the question behind it does the same, a Ctrl-C there interrupts the run", function()
+    screen:keys "C-d"
+    screen:see "%[s%]top here[^\n]*\n.*>$"
+    os.execute(("kill -HUP %d"):format(box:journal()[1].pid))
+    screen:see "%[exit 5%]"
+    assert.equal("stopped", ended().status)
+    screen:line "clear"
+    screen:pgsh "resume last -y"
+    screen:see "%[s%]top here[^\n]*\n.*>$"
+    screen:keys "C-c"
+    screen:see "%[exit 130%]"
+    assert.equal("interrupted", ended().status)
   end)
 
   it("a change to a target that the run did not name is refused", function()
