@@ -35,7 +35,7 @@ static void view_destroy(View *view) {
   buf_fini(&view->paper);
   buf_fini(&view->held);
   buf_fini(&view->held_data);
-  buf_fini(&view->live.drawn);
+  region_fini(&view->live.drawn);
   buf_fini(&view->output);
   json_decref(view->plan);
   json_decref(view->plan_ended);
@@ -92,7 +92,7 @@ void view_flush(View *view) {
     return;
   }
   Buf out = {0};
-  bool live = view->live.rows > 0;
+  bool live = view->live.drawn.rows > 0;
   live_erase(view, &out);
   buf_add(&out, buf_str(&view->paper), view->paper.len);
   buf_clear(&view->paper);
@@ -109,7 +109,7 @@ void view_write_data(View *view, const char *bytes, size_t len) {
     buf_add(&view->held_data, bytes, len);
     return;
   }
-  if (view->out_terminal && view->live.rows > 0) {
+  if (view->out_terminal && view->live.drawn.rows > 0) {
     Buf out = {0};
     live_erase(view, &out);
     out_write(STDERR_FILENO, buf_str(&out), out.len);

@@ -16,14 +16,8 @@
 #define LIVE_BAR_CELLS 11
 #define LIVE_INDENT 7
 #define LIVE_WAITS 4
+#define LIVE_ROWS 10
 #define LIVE_GROWTH 16 /* of the clocks in such a line: ", OVER BUDGET" and a digit */
-
-/* Lines of the region while it is composed. */
-typedef struct Region {
-  Buf text; /* lines, each ended */
-  size_t widths[LIVE_ROWS];
-  size_t rows, columns;
-} Region;
 
 static bool live_is_due(const View *view) {
   const Fold *fold = &view->fold;
@@ -32,13 +26,8 @@ static bool live_is_due(const View *view) {
   return fold->current != NULL || fold->wait_count > 0 || fold->progress != NULL || fold_has_open_clock(fold);
 }
 
-static void region_end(Region *region, Line *line) {
-  region->widths[region->rows++] = line->width;
-  line_end(line);
-}
-
-static bool region_begin(View *view, Region *region, Line *line) {
-  line_begin(line, &region->text, &view->err, region->columns);
+static bool live_begin_line(const View *view, Region *region, Line *line) {
+  line_begin(line, &region->text, &view->err, view_term_columns());
   return region->rows < LIVE_ROWS;
 }
 
@@ -81,17 +70,17 @@ static void live_add_bottom(View *view, Region *region) {
                      : view->fold.wait_count > 0 ? "^C stops this wait and asks"
                                                  : "^C stops here and asks";
   if ((view->fold.run == NULL || view->setup.shell) && !fold_has_open_clock(&view->fold)) return;
-  if (!region_begin(view, region, &line)) return;
-  line_repeat(&line, STYLE_DIM, SIGN_RULE, region->columns);
-  region_end(region, &line);
-  if (!region_begin(view, region, &line)) return;
-  live_add_clocks(view, &line, region->columns >= 50);
+  if (!live_begin_line(view, region, &line)) return;
+  line_repeat(&line, STYLE_DIM, SIGN_RULE, line.columns);
+  region_end_line(region, &line);
+  if (!live_begin_line(view, region, &line)) return;
+  live_add_clocks(view, &line, line.columns >= 50);
   size_t gap = line.width > 0 ? 4 : 0;
-  if (line.width + gap + strlen(hint) <= region->columns) {
+  if (line.width + gap + strlen(hint) <= line.columns) {
     if (gap > 0) line_pad(&line, line.width + gap);
     line_add(&line, STYLE_DIM, hint);
   }
-  region_end(region, &line);
+  region_end_line(region, &line);
 }
 
 /* What is being waited for */
@@ -134,22 +123,22 @@ static void live_add_doing(Buf *out, const Fold *fold, const char *title, int64_
 static void live_end_with_note(View *view, Region *region, Line *line, const char *note) {
   Buf clean = {0};
   text_add_clean(&clean, note);
-  if (clean.len > 0 && line->width + 3 + text_width(buf_str(&clean)) <= region->columns) {
+  if (clean.len > 0 && line->width + 3 + text_width(buf_str(&clean)) <= line->columns) {
     line_add(line, STYLE_PLAIN, "   ");
     line_add(line, STYLE_PLAIN, note);
     buf_clear(&clean);
   }
-  region_end(region, line);
+  region_end_line(region, line);
   const char *rest = buf_str(&clean);
   for (int i = 0; i < 2 && *rest != '\0'; i++) {
     Line more;
-    if (!region_begin(view, region, &more)) break;
-    size_t room = region->columns - LIVE_INDENT, len = i == 0 ? text_break(rest, room) : strlen(rest);
+    if (!live_begin_line(view, region, &more)) break;
+    size_t room = more.columns - LIVE_INDENT, len = i == 0 ? text_break(rest, room) : strlen(rest);
     Buf part = {0};
     buf_add(&part, rest, len);
     line_pad(&more, LIVE_INDENT);
     line_add(&more, STYLE_PLAIN, buf_str(&part));
-    region_end(region, &more);
+    region_end_line(region, &more);
     buf_fini(&part);
     for (rest += len; *rest == ' '; rest++)
       continue;
@@ -162,7 +151,7 @@ static void live_add_step(View *view, Region *region, int64_t now) {
   Buf note = {0};
   Line line;
   char span[CLOCK_SPAN_SIZE];
-  region_begin(view, region, &line);
+  live_begin_line(view, region, &line);
   line_add(&line, STYLE_PLAIN, " ");
   line_add(&line, STYLE_BOLD, style_spinner(now - step->started_ms));
   view_term_title(&line, step);
@@ -179,7 +168,7 @@ static void live_add_loose(View *view, Region *region, int64_t now) {
   Line line;
   live_add_doing(&note, &view->fold, NULL, -1);
   if (note.len > 0) {
-    region_begin(view, region, &line);
+    live_begin_line(view, region, &line);
     line_add(&line, STYLE_PLAIN, " ");
     line_add(&line, STYLE_BOLD, style_spinner(now - view->live.since_ms));
     live_end_with_note(view, region, &line, buf_str(&note));
@@ -193,22 +182,21 @@ static void live_add_other_waits(View *view, Region *region) {
   for (size_t i = 0; i + 1 < fold->wait_count; i++) {
     Line line;
     Buf text = {0};
-    if (!region_begin(view, region, &line)) return;
+    if (!live_begin_line(view, region, &line)) return;
     if (i < LIVE_WAITS - 1 || fold->wait_count <= LIVE_WAITS + 1)
       live_add_wait(&text, &fold->waits[i], NULL, -1);
     else
       buf_printf(&text, "and %zu more waits", fold->wait_count - LIVE_WAITS);
     line_pad(&line, LIVE_INDENT);
     line_add(&line, STYLE_PLAIN, buf_str(&text));
-    region_end(region, &line);
+    region_end_line(region, &line);
     buf_fini(&text);
     if (i >= LIVE_WAITS - 1) return;
   }
 }
 
-static void region_compose(View *view, Region *region) {
+static void live_compose(View *view, Region *region) {
   int64_t now = clock_mono_ms();
-  region->columns = view_term_columns();
   if (view->fold.current != NULL)
     live_add_step(view, region, now);
   else
@@ -219,60 +207,19 @@ static void region_compose(View *view, Region *region) {
 
 /* Putting it on the screen */
 
-/* How many rows of the screen the region takes: terminals wrap its lines anew when they become narrower. */
-static size_t live_screen_rows(const View *view) {
-  size_t columns, rows, sum = 0;
-  tty_size(STDERR_FILENO, &columns, &rows);
-  for (size_t i = 0; i < view->live.rows; i++) {
-    size_t width = view->live.widths[i];
-    sum += width > columns ? (width + columns - 1) / columns : 1;
-  }
-  return sum < rows ? sum : rows;
-}
-
-static void live_add_home(const View *view, Buf *out) {
-  size_t rows = live_screen_rows(view);
-  buf_add_char(out, '\r');
-  if (rows > 1) buf_printf(out, "\033[%zuA", rows - 1);
-}
-
-void live_erase(View *view, Buf *out) {
-  if (view->live.rows == 0) return;
-  live_add_home(view, out);
-  buf_add_str(out, "\033[J");
-  view->live.rows = 0;
-  buf_clear(&view->live.drawn);
-  tty_set_live_rows(0);
-}
-
-/* Everything is erased first: what a shorter line would leave behind it, though blank, is wrapped by a terminal that becomes
- * narrower, and then the rows cannot be counted. */
-static void live_add_region(View *view, Buf *out, const Region *region) {
-  if (view->live.rows > 0) {
-    live_add_home(view, out);
-    buf_add_str(out, "\033[J");
-  }
-  buf_add(out, buf_str(&region->text), region->text.len - 1); /* the last line is not ended */
-}
+void live_erase(View *view, Buf *out) { region_erase(&view->live.drawn, out); }
 
 void live_draw(View *view, Buf *out) {
   Region region = {0};
   Live *live = &view->live;
   if (!live_is_due(view)) return;
-  region_compose(view, &region);
-  bool same = live->rows > 0 && region.text.len == live->drawn.len &&
-              memcmp(buf_str(&region.text), buf_str(&live->drawn), region.text.len) == 0;
+  live_compose(view, &region);
   live->drawn_ms = clock_mono_ms();
-  if (!same && region.rows > 0) {
+  if (region.rows > 0 && !region_is_same(&live->drawn, &region)) {
     tty_silence(true); /* keys pressed meanwhile must not be echoed into it */
-    live_add_region(view, out, &region);
-    memcpy(live->widths, region.widths, sizeof live->widths);
-    live->rows = region.rows;
-    buf_clear(&live->drawn);
-    buf_add(&live->drawn, buf_str(&region.text), region.text.len);
-    tty_set_live_rows(live->rows);
+    region_draw(&live->drawn, &region, out);
   }
-  buf_fini(&region.text);
+  region_fini(&region);
 }
 
 static void live_refresh(View *view) {
@@ -319,7 +266,7 @@ static void live_start(View *view, uint64_t first_ms, uint64_t period_ms) {
 void live_touch(View *view) {
   Live *live = &view->live;
   if (!live_is_due(view)) {
-    if (live->rows > 0 && view->suspended == 0) {
+    if (live->drawn.rows > 0 && view->suspended == 0) {
       Buf out = {0};
       live_erase(view, &out);
       out_write(STDERR_FILENO, buf_str(&out), out.len);
@@ -329,7 +276,7 @@ void live_touch(View *view) {
     return;
   }
   if (live->timer_open && uv_is_active((uv_handle_t *)&live->timer)) {
-    if (clock_mono_ms() - live->drawn_ms >= LIVE_PERIOD_MS && live->rows > 0) live_refresh(view);
+    if (clock_mono_ms() - live->drawn_ms >= LIVE_PERIOD_MS && live->drawn.rows > 0) live_refresh(view);
     return;
   }
   live->since_ms = clock_mono_ms();

@@ -4,18 +4,15 @@
 
 #include "base/clock.h"
 #include "cli/fold.h"
+#include "cli/region.h"
 #include "cli/style.h"
 #include "cli/view.h"
-
-#define LIVE_ROWS 10
 
 /* The region at the bottom that is redrawn. */
 typedef struct Live {
   uv_timer_t timer;
   bool timer_open;
-  Buf drawn;                /* what stands on the screen */
-  size_t widths[LIVE_ROWS]; /* of its rows */
-  size_t rows;              /* 0: nothing is drawn */
+  Region drawn; /* what stands on the screen */
   int64_t drawn_ms, since_ms;
 } Live;
 
