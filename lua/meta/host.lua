@@ -161,7 +161,12 @@ function host.remember(entry) end
 ---Called while a line is typed; must not wait.
 ---@param f fun(line: string, point: integer): {start: integer, matches: string[], append: string?, hint: string?}?
 function host.completer(f) end
----@return {columns: integer, rows: integer, terminal: boolean, colour: boolean}
+---Wait until a key is pressed (it is used up) or the terminal goes away; what was typed before is thrown away. Raises without a terminal.
+function host.key() end
+---While a key is waited for: show a text in place of the former one, cut to the screen. What stands between \1 and \2 is emphasised.
+---@param text string
+function host.frame(text) end
+---@return {columns: integer, rows: integer, terminal: boolean, colour: boolean, redraws: boolean}
 function host.terminal() end
 ---Run a program that has the terminal (pager, editor); waits. Its exit status.
 ---@param argv string[]

@@ -25,7 +25,9 @@ function dry_run(on) end
 
 ---The jobs that spawn(f) began, and how they are; jobs.cancel(ID), jobs.wait(ID). Only in the shell.
 jobs = {}
----The same look again and again, until Ctrl-C; rows that are new begin with ">"; a failure is shown and survived. Only in the shell.
+---The same look again and again, in place, until a key is pressed; rows that are new begin with ">", and what differs in them is emphasised; a
+---failure is shown and survived. Where nothing can be redrawn (TERM=dumb, in a job) the looks follow each other, until Ctrl-C. Only in the
+---shell.
 ---@param seconds number|string
 ---@param what fun(): any|string             # a function, or SQL
 function watch(seconds, what) end

@@ -61,6 +61,27 @@ static int l_host_remember(lua_State *L) {
   return 0;
 }
 
+/* ---- a text that is redrawn in place until a key is pressed ---------------------------------------------------------------- */
+
+static int k_key(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  await_check(L, await_settled(L));
+  return 0;
+}
+
+static int l_host_key(lua_State *L) {
+  const Console *console = host_console(L);
+  await_begin(L, "key");
+  return await_op(L, &console->key(console->self, vm_loop(vm_of(L)))->op, 0, k_key);
+}
+
+static int l_host_frame(lua_State *L) {
+  const Console *console = host_console(L);
+  console->frame(console->self, luaL_checkstring(L, 1));
+  return 0;
+}
+
 /* ---- completion: called from the loop, on the main thread of the state, in protected mode ------------------------------------
  */
 
@@ -128,7 +149,7 @@ static int l_host_terminal(lua_State *L) {
   const Console *console = run_of(L)->console;
   size_t columns = 80, rows = 24;
   bool terminal = console != NULL && console->size(console->self, &columns, &rows);
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 5);
   lua_pushinteger(L, (lua_Integer)columns);
   lua_setfield(L, -2, "columns");
   lua_pushinteger(L, (lua_Integer)rows);
@@ -137,6 +158,8 @@ static int l_host_terminal(lua_State *L) {
   lua_setfield(L, -2, "terminal");
   lua_pushboolean(L, console != NULL && console->colour(console->self));
   lua_setfield(L, -2, "colour");
+  lua_pushboolean(L, console != NULL && console->redraws(console->self));
+  lua_setfield(L, -2, "redraws");
   return 1;
 }
 
@@ -317,6 +340,8 @@ void host_add_console(lua_State *L) {
   static const luaL_Reg functions[] = {{"line", l_host_line},
                                        {"set_prompt", l_host_set_prompt},
                                        {"remember", l_host_remember},
+                                       {"key", l_host_key},
+                                       {"frame", l_host_frame},
                                        {"completer", l_host_completer},
                                        {"terminal", l_host_terminal},
                                        {"program", l_host_program},

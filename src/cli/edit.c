@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/edit_program.h"
+#include "cli/frame.h"
 #include "cli/out.h"
 #include "cli/readline_lib.h"
 #include "cli/signals.h"
@@ -28,6 +29,7 @@ typedef struct EditOp {
 
 struct Edit {
   View *view;
+  Frame *frame;
   Console console;
   bool usable, loaded;
   EditOp *op;     /* the line that is read, or NULL */
@@ -345,11 +347,18 @@ static bool edit_size(void *self, size_t *columns, size_t *rows) {
   return isatty(STDOUT_FILENO) == 1;
 }
 
+static bool edit_redraws(void *self) {
+  return ((Edit *)self)->usable && isatty(STDOUT_FILENO) == 1 && style_is_terminal(STDERR_FILENO);
+}
+
 static bool edit_colour(void *self) { return view_style(((Edit *)self)->view)->colour; }
 
 static AnswerOp *edit_run_program(void *self, Loop *loop, char *const argv[], const char *input, size_t len) {
   return edit_program(((Edit *)self)->view, loop, argv, input, len);
 }
+
+static AnswerOp *edit_key(void *self, Loop *loop) { return frame_key(((Edit *)self)->frame, loop); }
+static void edit_show_frame(void *self, const char *text) { frame_show(((Edit *)self)->frame, text); }
 
 static void edit_set_patience(void *self, int count) {
   (void)self;
@@ -362,12 +371,16 @@ Edit *edit_new(View *view, bool usable) {
   Edit *edit = mem_alloc(sizeof *edit);
   edit->view = view;
   edit->usable = usable;
+  edit->frame = frame_new(view, usable);
   edit->console = (Console){.self = edit,
                             .read = edit_read,
                             .set_prompt = edit_set_prompt,
                             .remember = edit_remember,
                             .set_complete = edit_set_complete,
                             .program = edit_run_program,
+                            .redraws = edit_redraws,
+                            .key = edit_key,
+                            .frame = edit_show_frame,
                             .size = edit_size,
                             .clean = text_add_clean,
                             .width = text_width,
@@ -380,6 +393,7 @@ void edit_free(Edit *edit) {
   if (edit == NULL) return;
   if (edit->loaded) RL.clear_history();
   edit_free_choices(&edit->choices);
+  frame_free(edit->frame);
   edit_of_readline = NULL;
   if (edit->in != NULL) fclose(edit->in);
   if (edit->out != NULL) fclose(edit->out);
@@ -411,4 +425,5 @@ void edit_close_input(Edit *edit) {
 
 void edit_resize(Edit *edit) {
   if (edit->installed) RL.rl_resize_terminal(); /* else it looks when the next line begins */
+  frame_resize(edit->frame);
 }

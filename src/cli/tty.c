@@ -29,22 +29,29 @@ void tty_size(int fd, size_t *columns, size_t *rows) {
 /* A job in the background that changes the terminal would be stopped by it. */
 static bool tty_is_ours(void) { return isatty(STDIN_FILENO) == 1 && tcgetpgrp(STDIN_FILENO) == getpgrp(); }
 
-void tty_silence(bool on) {
+static void tty_clear_flags(tcflag_t flags) {
   static bool registered;
-  if (!on) {
-    tty_restore();
-    return;
-  }
   if (tty_silent || !tty_is_ours() || tcgetattr(STDIN_FILENO, &tty_saved) != 0) return;
   if (!registered) {
     registered = true;
     atexit(tty_restore);
   }
   struct termios quiet = tty_saved;
-  quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+  quiet.c_lflag &= ~flags;
+  quiet.c_cc[VMIN] = 1; /* read only when keys are taken one by one */
+  quiet.c_cc[VTIME] = 0;
   tty_silent = 1;
   tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
 }
+
+void tty_silence(bool on) {
+  if (on)
+    tty_clear_flags(ECHO | ECHONL);
+  else
+    tty_restore();
+}
+
+void tty_take_keys(void) { tty_clear_flags(ECHO | ECHONL | ICANON); }
 
 static void tty_write(const char *text, size_t len) {
   ssize_t done = write(STDERR_FILENO, text, len);

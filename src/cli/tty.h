@@ -12,6 +12,9 @@ void tty_size(int fd, size_t *columns, size_t *rows);
 /* Do not echo what is typed (while something is redrawn, or a secret is entered). Does nothing in the background, or when
  * standard input is no terminal. The former state is remembered, and restored at exit. */
 void tty_silence(bool on);
+/* Keys are handed over as they are pressed, without echo; the ones that interrupt, stop and quit still do. Ended, and given
+ * back, as tty_silence. */
+void tty_take_keys(void);
 /* A library changes the terminal from here on (true) until it has put it back (false): tty_restore then does it for it. */
 void tty_watch(bool on);
 /* Give the terminal back as it was. */

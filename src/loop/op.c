@@ -132,11 +132,7 @@ void op_fail_code(Op *op, ErrCode code, const char *format, ...) {
   op_fail(op, &err);
 }
 
-static void op_give_up(Op *op) {
-  Err err = {0};
-  err_set(&err, op->reason, "cancelled, and the far side did not confirm");
-  op_fail(op, &err);
-}
+static void op_give_up(Op *op) { op_fail_code(op, op->reason, "cancelled, and the far side did not confirm"); }
 
 static void on_timer(uv_timer_t *timer) {
   Op *op = timer->data;
@@ -171,7 +167,7 @@ void op_cancel(Op *op, ErrCode reason) {
   op->reason = reason;
   op_ref(op);
   if (op->cls->cancel == NULL)
-    op_give_up(op);
+    op_fail_code(op, reason, "no longer waited for");
   else {
     op_start_timer(op, OP_CANCEL_GRACE_MS);
     op->cls->cancel(op);

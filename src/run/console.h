@@ -40,6 +40,12 @@ typedef struct Console {
   /* Run a program that has the terminal (a pager, an editor), argv NULL-ended. `input`: its standard input, or NULL for the
    * terminal. Keys that interrupt are its own meanwhile. The answer is its exit status as text. */
   AnswerOp *(*program)(void *self, Loop *loop, char *const argv[], const char *input, size_t len);
+  /* Can something be redrawn in place on it? */
+  bool (*redraws)(void *self);
+  /* Settles when a key is pressed (it is used up) or the terminal goes away; fails with ERR_ANSWER when there is none. */
+  AnswerOp *(*key)(void *self, Loop *loop);
+  /* While a key is waited for: show a text in place of the former one; what stands between \001 and \002 is emphasised. */
+  void (*frame)(void *self, const char *text);
   /* Columns and rows of the terminal; false: standard output is none. */
   bool (*size)(void *self, size_t *columns, size_t *rows);
   /* Append a text from outside so that it stays on its line and does nothing to a terminal. */

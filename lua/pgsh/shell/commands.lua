@@ -21,7 +21,7 @@ What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change i
   _  _1 … _9  _rs  _err         the last value, earlier ones, the last rows, the last error
   full()  as "csv"  to "x.csv"  the last rows: all of them, in another format, into a file
   spawn(f)  jobs()              in the background, and what runs there
-  watch(2, f)                   the same look every 2 s
+  watch(2, f)                   the same look every 2 s, in place, until a key
   save "fix.lua"                the changes of this session as a procedure; transcript "x.lua": all of it
   help "step"  ?db  apropos "dump"  the reference
   history()  timing()  format "json"  max_rows(0)  dry_run()  tb()  doctor()

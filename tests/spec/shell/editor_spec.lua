@@ -31,6 +31,7 @@ describe("the shell's line", function()
 
   local function enter(text)
     screen:keys("C-u", "C-l")
+    screen:see "^[^\n]*RO>$" -- else what stood there before is taken for the answer
     screen:line(text)
     return screen:see("\n[^\n]*RO>$")
   end
@@ -244,7 +245,8 @@ describe("the shell's line", function()
 
   it("with TERM=dumb uses no control sequences but those of editing", function()
     open { env = { TERM = "dumb" } }
-    assert.truthy(enter "6 * 7":find "\n42\n")
+    screen:line "6 * 7"
+    screen:see "RO> 6 %* 7\n42\n[^\n]*RO>$"
     screen:keys "C-d"
     screen:see "%[exit 0%]"
     local script = ("printf '6 * 7\\n\\004' | TERM=dumb script -qec '%s shell' /dev/null | cat -v"):format(terminal.binary)
@@ -287,25 +289,65 @@ describe("the shell's line", function()
     assert.truthy(enter "\\dd":find "there is no \\dd")
     enter "select 7 as again;"
     screen:line "\\watch 0.2"
-    screen:see "again.*every 0.2 s.*again"
-    screen:keys "C-c"
-    screen:see "cancelled.*RO>$"
+    screen:see "every 0.2 s, any key ends it\n again\n"
+    screen:keys "x"
+    screen:see "%(1 row%)\ntime: %d+ ms\n[^\n]*RO>$"
   end)
 
-  it("watches, marks what is new, and survives a failure", function()
-    server:psql "create table seen (a int); insert into seen values (1)"
-    open()
-    screen:line "watch(0.2, 'select a from seen order by a;')"
-    screen:see "\n a\n%-%-%-\n 1\n%(1 row%)\n.*\n 1\n%(1 row%)"
-    server:psql "insert into seen values (2)"
-    screen:see "\n 1\n>2\n%(2 rows%)"
+  it("watches in place, marks what is new, and survives a failure", function()
+    server:psql "create table seen (a int, b text, c int); insert into seen values (1, 'x', 10)"
+    open { env = { TERM = "screen-256color" } }
+    screen:line "watch(1, 'select a, b, c from seen order by a;')"
+    screen:see "every 1 s, any key ends it\n a | b | c\n%-%-%-[-+]+\n 1 | x | 10\n%(1 row%)$"
+    server:psql "insert into seen values (2, 'long', 20)"
+    screen:see "\n 1 | x    | 10\n>2 | long | 20\n%(2 rows%)$"
+    server:psql "update seen set c = 3 where a = 1"
+    local text = screen:see "\n>1 | x    |  3\n 2 | long | 20\n%(2 rows%)$"
+    local _, frames = text:gsub("any key ends it", "")
+    assert.equal(1, frames)
+    assert.truthy(screen:text(true):find "\n>1 | x    |  \27[%d;\27%[m]+3\n")
     server:psql "alter table seen rename to gone"
-    screen:see "pgsh: .*does not exist.*every 0%.2 s"
+    screen:see "any key ends it\npsql .*does not exist.*$"
     server:psql "alter table gone rename to seen"
-    screen:see "does not exist.*\n 2\n%(2 rows%)"
+    screen:see "any key ends it\n.* 2 | long | 20\n%(2 rows%)$"
+    screen:keys "Up"
+    screen:see "%(2 rows%)\n[^\n]*RO>$"
+    local deadline, states = socket.gettime() + 5, nil
+    repeat
+      states = server:psql [[select string_agg(distinct state, ',') from pg_stat_activity
+        where pid <> pg_backend_pid() and backend_type = 'client backend']]
+    until states == "idle" or socket.gettime() > deadline
+    assert.equal("idle", states)
+    server:psql "drop table seen"
+  end)
+
+  it("watches below what jobs say, in a window of any size, and lets others use the terminal", function()
+    open { width = 60, height = 12 }
+    screen:line "spawn(function() for i = 1, 2 do wait(1) print('tick', i) end end)"
+    screen:line "watch(0.2, function() return db:rows [[select g, repeat('w', 20) as w from generate_series(1, 30) g]] end)"
+    screen:see "tick%s+%d\n[%d:]+, every 0%.2 s, any key ends it\n g .*and 24 more lines$"
+    screen:resize(20, 8)
+    screen:see "every 0%.…\n.*and %d+ more lines$"
+    screen:resize(60, 12)
+    local text = screen:see "%[job 1%] done in [^\n]*\n[%d:]+, every 0%.2 s, any key ends it\n g .*and 24 more lines$"
+    local _, frames = text:gsub("any key ends it", "")
+    assert.equal(1, frames)
+    screen:keys "C-z"
+    screen:see "Stopped.*%$$"
+    screen:line(("stty -a >%s/stty; fg"):format(box.dir))
+    screen:see "any key ends it\n g .*and 24 more lines$"
+    assert.truthy(run.read_file(box.dir .. "/stty"):find " icanon .* echo ")
     screen:keys "C-c"
     screen:see "cancelled.*RO>$"
-    server:psql "drop table seen"
+    assert.truthy(enter "1 + 1":find "\n2\n")
+  end)
+
+  it("watches by scrolling where nothing can be redrawn", function()
+    open { env = { TERM = "dumb" } }
+    screen:line "watch(0.2, 'select 7 as seven')"
+    screen:see "every 0%.2 s, Ctrl%-C ends it\n seven.*every 0%.2 s, Ctrl%-C ends it\n seven"
+    screen:keys "C-c"
+    screen:see "cancelled.*RO>$"
   end)
 
   it("takes a block from an editor, and a file", function()

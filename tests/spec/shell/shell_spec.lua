@@ -34,6 +34,7 @@ describe("the shell", function()
   -- Type an entry, wait for the prompt behind it.
   local function enter(text)
     screen:keys "C-l"
+    screen:see "^[^\n]*RO>$" -- else what stood there before is taken for the answer
     screen:line(text)
     return screen:see("\n[^\n]*RO>$")
   end
