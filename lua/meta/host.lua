@@ -185,6 +185,10 @@ function host.gate(f) end
 ---@param sql string
 ---@return string verdict, string name
 function host.sql_guard(sql) end
+---Another connection to the same database, on the same target; nil while nobody has asked yet where a late-bound handle leads.
+---@param db pgsh.Psql
+---@return pgsh.Psql?
+function host.psql_twin(db) end
 ---Write a file of the operator's own (0600, directories 0700). nil and why when it cannot be written.
 ---@param path string
 ---@param text string

@@ -172,7 +172,7 @@ local function look_behind(self, options)
   if not target or not host.interactive() then return end
   local word = (options.sql or ""):lower():match("^%s*(%a+)")
   if word == "create" or word == "drop" or word == "alter" then catalog.forget(self, target) end
-  catalog.of(self, target)
+  catalog.of(self, self.vars.db)
 end
 
 ---Run f as an entry: in a task, a scope of its own, journaled.

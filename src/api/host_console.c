@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/host.h"
+#include "api/psql.h"
 #include "net/pg_guard.h"
 #include "run/console.h"
 #include "run/run.h"
@@ -238,6 +239,12 @@ static int l_host_sql_guard(lua_State *L) {
   return 2;
 }
 
+/* psql_twin(db): another connection to the same database, or nil while nobody knows where it is. */
+static int l_host_psql_twin(lua_State *L) {
+  psql_push_twin(L, 1);
+  return 1;
+}
+
 /* ---- the operator's own files: history, start-up file, saved procedures
  * -------------------------------------------------------- */
 
@@ -348,6 +355,7 @@ void host_add_console(lua_State *L) {
                                        {"foreground", l_host_foreground},
                                        {"gate", l_host_gate},
                                        {"sql_guard", l_host_sql_guard},
+                                       {"psql_twin", l_host_psql_twin},
                                        {"files", l_host_files},
                                        {"keep", l_host_keep},
                                        {"tail", l_host_tail},

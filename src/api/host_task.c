@@ -79,7 +79,6 @@ static Task **host_check_task(lua_State *L) {
 static int l_host_spawn(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  host_task(L);
   Task **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, TASK_NAME);

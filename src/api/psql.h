@@ -52,6 +52,10 @@ typedef struct PsqlCall {
 /* psql.c: the handle at index, open and free. Raises. */
 Psql *psql_check(lua_State *L, int index);
 
+/* Push another handle on the same target, with a connection of its own; nil when where it is has not been found out yet. Raises.
+ */
+void psql_push_twin(lua_State *L, int index);
+
 /* psql_source.c: a source that asks the Lua function of the handle; `self` is the Psql. */
 PgConninfoOp *psql_source_provide(void *self);
 /* Make the handle at index findable for it. */

@@ -36,6 +36,11 @@ Pg *pg_open(Loop *loop, const PgSource *source) {
   return pg;
 }
 
+Pg *pg_twin(const Pg *pg) {
+  PgSource source = {.conninfo = pg->conninfo, .connect_timeout_ms = pg->source.connect_timeout_ms};
+  return pg->conninfo != NULL ? pg_open(pg->loop, &source) : NULL;
+}
+
 void pg_drop_conninfo(Pg *pg) {
   if (pg->conninfo != NULL) explicit_bzero(pg->conninfo, strlen(pg->conninfo));
   free(pg->conninfo);

@@ -146,6 +146,8 @@ typedef struct PgIdentity {
 } PgIdentity;
 
 Pg *pg_open(Loop *loop, const PgSource *source);
+/* Another connection to the same place; NULL when a provider has not been asked yet where that is. */
+Pg *pg_twin(const Pg *pg);
 /* Close the connection and free the handle; a running job is stopped and settles. NULL is fine. */
 void pg_close(Pg *pg);
 /* Forget the connection, the conninfo a provider gave, and the pinned identity. Not while busy. */

@@ -6,7 +6,8 @@ local errors = require "pgsh.errors"
 
 local catalog = {}
 
-local TIMEOUT = "20s"
+local PATIENCE = { timeout = "20s", limit = "256M" }
+local AGAIN_MS = 30000 -- after one that failed
 local MOST_COLUMNS = 100000
 
 local RELATIONS = [[
@@ -34,23 +35,12 @@ local FUNCTIONS = [[
 ---@field columns table<string, string[]>  # table → columns
 ---@field role "primary"|"standby"
 
----Remember how a handle was made, so that a second connection can be.
----@param shell pgsh.Shell
----@param handle any
----@param conninfo any
-function catalog.know(shell, handle, conninfo)
-  shell.sources = shell.sources or {}
-  if type(conninfo) == "table" and getmetatable(conninfo) == nil then conninfo = conninfo.conninfo end
-  if type(conninfo) == "function" then return end -- it may have to ask a service first
-  shell.sources[tostring(handle)] = { conninfo = conninfo }
-end
-
-local function read(source)
-  local db <close> = require "pgsh.psql"(source.conninfo, { name = source.name, timeout = TIMEOUT, limit = "256M" })
+local function read(db)
+  local patience = require("pgsh.psql").options(PATIENCE)
   local found = { columns = {}, schemas = {}, names = {}, functions = {} }
-  found.role = db:value "select pg_is_in_recovery()" and "standby" or "primary"
+  found.role = db:value("select pg_is_in_recovery()", patience) and "standby" or "primary"
   local by_oid = {}
-  found.relations = db:rows(RELATIONS)
+  found.relations = db:rows(RELATIONS, patience)
   for _, relation in ipairs(found.relations) do
     local qualified = relation.schema .. "." .. relation.name
     by_oid[relation.oid] = relation.visible and { relation.name, qualified } or { qualified }
@@ -67,9 +57,9 @@ local function read(source)
   -- By bytes, whatever the database's collation: completion searches by halves.
   table.sort(found.schema_names)
   table.sort(found.names)
-  for _, row in ipairs(db:rows(FUNCTIONS)) do found.functions[#found.functions + 1] = row.name end
+  for _, row in ipairs(db:rows(FUNCTIONS, patience)) do found.functions[#found.functions + 1] = row.name end
   table.sort(found.functions)
-  for row in db:each(COLUMNS, MOST_COLUMNS) do
+  for row in db:each(COLUMNS, MOST_COLUMNS, patience) do
     for _, name in ipairs(by_oid[row.oid] or {}) do
       local list = found.columns[name] or {}
       found.columns[name] = list
@@ -79,23 +69,32 @@ local function read(source)
   return found
 end
 
----What is known of a target now; begins to find out when nothing is. Never waits.
+-- What is kept of a target.
+local function source_of(shell, target)
+  shell.sources = shell.sources or {}
+  shell.sources[target] = shell.sources[target] or {}
+  return shell.sources[target]
+end
+
+---What is known of a database now; begins to find out when nothing is. Never waits.
 ---@param shell pgsh.Shell
----@param target string
+---@param handle any                # what psql(…) made
 ---@return pgsh.Catalog?
-function catalog.of(shell, target)
-  local source = shell.sources and shell.sources[target]
-  if not source then return nil end
-  local known = source.found and not source.stale
-  if known or source.reading or source.tried and host.mono() - source.tried < 30000 then return source.found end
+function catalog.of(shell, handle)
+  local source = source_of(shell, tostring(handle))
+  if source.found and not source.stale or source.reading or source.tried and host.mono() - source.tried < AGAIN_MS then
+    return source.found
+  end
+  local ok, db = errors.try(host.psql_twin, handle)
+  if not ok or not db then return source.found end -- closed, or nobody has asked yet where it is
   source.reading, source.tried, source.stale = true, host.mono(), nil
-  source.name = target:match("^psql%s+(.*)$")
   -- Beside the run: it is nobody's change, and what completion reads is no part of what the operator did.
   host.spawn("catalog", host.within, { branch = "catalog", phase = "completion", changes = "refuse" }, function()
-    local ok, found = errors.try(read, source)
+    local read_it, found = errors.try(read, db)
+    db:close()
     source.reading = nil
-    if ok then source.found = found end
-    if ok and shell.refresh then shell.refresh() end
+    if read_it then source.found = found end
+    if read_it and shell.refresh then shell.refresh() end
   end):detach()
   return source.found
 end
@@ -104,16 +103,16 @@ end
 ---@param target string
 ---@return string?
 function catalog.role(shell, target)
-  local source = shell.sources and shell.sources[target]
-  return source and source.found and source.found.role or nil
+  local found = source_of(shell, target).found
+  return found and found.role
 end
 
 ---Read it anew the next time it is needed (a DDL statement was run).
 ---@param shell pgsh.Shell
 ---@param target string
 function catalog.forget(shell, target)
-  local source = shell.sources and shell.sources[target]
-  if source then source.stale, source.tried = true, nil end
+  local source = source_of(shell, target)
+  source.stale, source.tried = true, nil
 end
 
 return catalog

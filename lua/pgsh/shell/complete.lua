@@ -192,14 +192,22 @@ local function sql_keywords(word, into)
   return into
 end
 
+-- The database whose method the string is for: that of `db:rows "…"`; else the session's.
+local function database_of(shell, caller)
+  local value = caller and caller:find ":" and resolve(shell, caller:match "^(.*):")
+  local function is_handle(it) return type(it) == "userdata" and tostring(it):find "^psql " end
+  if is_handle(value) then return value end
+  return is_handle(shell.vars.db) and shell.vars.db or nil
+end
+
 -- `all` is the statement as far as it is typed, its end the cursor; start is where its last word begins in the line.
-local function sql_choices(shell, all, behind, point)
+local function sql_choices(shell, all, behind, point, caller)
   local word = all:match("[%w_\"\128-\255]*$")
   local qualifier = all:sub(1, #all - #word):match("([%w_]+)%.$")
   local before = all:sub(1, #all - #word):lower()
   local start = point - #word
-  local target = shell:target()
-  local catalog = target and require("pgsh.shell.catalog").of(shell, target)
+  local database = database_of(shell, caller)
+  local catalog = database and require("pgsh.shell.catalog").of(shell, database)
   if not catalog then return not qualifier and found(start, sql_keywords(word, {}), " ") or nil end
   local whole = (all .. behind):lower()
   if qualifier then
@@ -300,8 +308,8 @@ end
 local FILES = { ["file"] = true, ["to"] = true, ["save"] = true, ["transcript"] = true, ["dofile"] = true }
 
 local function string_choices(shell, part, before, behind, point)
-  if require("pgsh.shell.parse").is_sql(part) then return sql_choices(shell, part, behind, point) end
   local caller = before:match("([%w_.:]+)%s*%(?%s*$") or ""
+  if require("pgsh.shell.parse").is_sql(part) then return sql_choices(shell, part, behind, point, caller) end
   local owner = caller:match("^[%w_]+")
   if caller == "ssh" or caller == "ssh.each" then return found(point - #part, matching(ssh_hosts(), part)) end
   if caller == "psql" then

@@ -7,21 +7,6 @@ local words = {}
 
 local function out(text) host.emit("output", { text = text }) end
 
--- psql as everywhere, but its handles are known to the shell: it completes the names behind them, and estimates changes.
-local function psql_of(shell)
-  local psql = require "pgsh.psql"
-  return setmetatable({}, {
-    __name = "pgsh.psql", __metatable = false, __index = psql,
-    __newindex = function(_, key) errors.usage("psql.%s cannot be changed", tostring(key)) end,
-    __pairs = function() return next, psql, nil end,
-    __call = function(_, conninfo, options)
-      local handle = psql(conninfo, options)
-      require("pgsh.shell.catalog").know(shell, handle, conninfo, options)
-      return handle
-    end,
-  })
-end
-
 local function target_of(shell, target)
   if target == nil then target = shell:database() end
   if type(target) == "string" then
@@ -41,7 +26,7 @@ end
 ---@param shell pgsh.Shell
 ---@return table<string, any>
 function words.new(shell)
-  local own = { psql = psql_of(shell) }
+  local own = {}
 
   function own.print(...)
     local texts = table.pack(...)

@@ -82,6 +82,30 @@ describe("the shell's line", function()
       completes("\\d custo", "\\d customers")
     end)
 
+    it("what is behind any handle, once it is known where that is", function()
+      server:psql "create database other"
+      server:psql("create table only_there (n int)", "other")
+      enter "asked = 0"
+      enter(("late = psql(function() asked = asked + 1 return [[%s]] end, { name = 'behind' })"):format(
+        server:conninfo { dbname = "other" }))
+      screen:type "late:rows 'select * from only_th"
+      screen:keys("Tab", "Tab")
+      socket.sleep(0.2)
+      assert.truthy(screen:text():find "from only_th$")
+      assert.truthy(enter "asked":find "\n0\n")
+      enter "late:value 'select 1'"
+      local deadline = socket.gettime() + 5
+      repeat
+        screen:keys "C-u"
+        screen:type "late:rows 'select * from only_th"
+        screen:keys "Tab"
+        socket.sleep(0.1)
+      until screen:text():find "from only_there$" or socket.gettime() > deadline
+      screen:see "from only_there$"
+      completes("select * from only_th", "select * from only_th")
+      assert.truthy(enter "asked":find "\n1\n")
+    end)
+
     it("over several lines", function()
       screen:line "select *"
       screen:see "%.%.%.$"

@@ -2,7 +2,7 @@
 --
 --   local server = require("tests.spec.support.postgres").start()
 --   server:conninfo { user = "app", password = "…" }   → "host=127.0.0.1 port=… dbname=postgres …"
---   server:psql("select 1")                            → output of the psql program, as the superuser
+--   server:psql("select 1")                            → output of the psql program, as the superuser (in another database: a second argument)
 --   server:stop "immediate"; server:start(); server:remove()
 --
 -- It ends when this process does: a guardian shell holds the other end of a pipe.
@@ -104,8 +104,8 @@ function Server:conninfo(fields)
   return table.concat(words, " ")
 end
 
-function Server:psql(sql)
-  return (must(("%s/psql -XAtq -v ON_ERROR_STOP=1 -d %s -c %s"):format(self.bin, quote(self:conninfo()), quote(sql)))
+function Server:psql(sql, database)
+  return (must(("%s/psql -XAtq -v ON_ERROR_STOP=1 -d %s -c %s"):format(self.bin, quote(self:conninfo { dbname = database }), quote(sql)))
     :gsub("%s+$", ""))
 end
 
