@@ -153,6 +153,7 @@ static void prompt_fail(PromptOp *p, const char *why) {
   Err err = {0};
   size_t len = strcspn(p->text, "\n");
   err_set(&err, ERR_ANSWER, "an answer is needed: %.*s", (int)len, p->text);
+  if (p->text[len] != '\0') err_set_detail(&err, p->text + len + 1);
   if (p->flag != NULL)
     err_set_hint(&err, "answer with %s, or %s", p->flag, why);
   else
