@@ -262,12 +262,25 @@ local function sql_function(self, text)
   if verdict == "statement" and (word == "set" or word == "reset") then
     errors.raise("usage", "a setting would be gone with its statement: give it with the call, psql.options { statement_timeout = \"5s\" }")
   end
+  if verdict == "statement" and word == "copy" and statement:lower():find("%f[%a]std%a+%s*[^;]*$") then
+    errors.raise("usage", "pipe { db:copy_out \"…\", file.writer \"FILE\" } copies out, pipe { file.reader \"FILE\", db:copy_in \"…\" } in")
+  end
+  if verdict == "statement" and (word == "prepare" or word == "deallocate" or word == "execute") then
+    errors.raise("usage", "a prepared statement would be gone with its entry: run it as it is")
+  end
   local db = self:database()
-  if verdict == "read" then return function() return db:rows(statement) end end
   local low = statement:lower():gsub("^%s+", "")
   local alone
   for _, pattern in ipairs(ALONE) do alone = alone or low:find(pattern) ~= nil end
-  return function() return db:execute(statement, psql.options { transaction = not alone }) end
+  local function change() return db:execute(statement, psql.options { transaction = not alone }) end
+  if verdict ~= "read" then return change end
+  return function()
+    local ok, rows = errors.try(db.rows, db, statement)
+    if ok then return rows end
+    if rows.sqlstate ~= "25006" then error(rows, 0) end -- it writes after all, and was refused: nothing has happened
+    say "this writes: as a change, then"
+    return change()
+  end
 end
 
 local function evaluate_sql(self, text)
@@ -281,15 +294,14 @@ local function evaluate_lua(self, entry, text)
     self.told_local = true
     say("a local of the prompt is a name of the session: it stays")
   end
-  return self:run(text, entry.f, { show = entry.expression })
+  local ok, problem = self:run(text, entry.f, { show = entry.expression })
+  local word = not ok and problem.kind == "usage" and text:match("^%s*(%a+)%s*$")
+  if word and parse.is_sql(word .. ";") and not problem.hint then problem.hint = "SQL ends with a semicolon" end
+  return ok, problem
 end
 
----Evaluate one whole entry. True, or false and the error, which has been shown.
----@param text string
----@param entry table               # what parse.entry said
----@return boolean ok
----@return table? problem
-function Shell:evaluate(text, entry)
+-- One part of an entry. True, or false and the error, which has been shown.
+local function evaluate_part(self, text, entry)
   self.line, self.changed = self.line + 1, false
   local ok, problem = true, nil
   if entry.kind == "sql" then
@@ -317,6 +329,20 @@ function Shell:evaluate(text, entry)
   return ok, problem
 end
 
+---Evaluate one whole entry, part by part, up to the first that fails. True, or false and the error, which has been shown.
+---@param text string
+---@param entry table               # what parse.entry said
+---@return boolean ok
+---@return table? problem
+function Shell:evaluate(text, entry)
+  for _, part in ipairs(entry.parts or { entry }) do
+    local ok, problem = evaluate_part(self, entry.parts and part.text or text, part)
+    if not ok then return false, problem end
+    if self.over ~= nil then break end
+  end
+  return true
+end
+
 -- Reading ---------------------------------------------------------------------------------------------------------------------
 
 function Shell:parse(text)
@@ -324,12 +350,13 @@ function Shell:parse(text)
 end
 
 -- A block that was pasted: nobody has read it line by line.
-local function accepts_block(self, line)
+local function accepts_block(self, line, entry)
   local target = self:target()
-  if not line:find("\n") or not target or not self.gate:is_production(target) then return true end
+  if not line:find("\n") and not entry.parts or not target or not self.gate:is_production(target) then return true end
   local _, count = line:gsub("\n", "")
+  local what = count > 0 and ("%d lines"):format(count + 1) or ("%d statements"):format(#entry.parts)
   local ok, answer = errors.try(host.ask, {
-    text = ("%d lines at once, and %s is production: run them?"):format(count + 1, target), options = "yn", labels = "[y]es   [n]o",
+    text = ("%s at once, and %s is production: run them?"):format(what, target), options = "yn", labels = "[y]es   [n]o",
   })
   host.interrupts()
   return ok and answer == "y"
@@ -349,14 +376,18 @@ local function read(self)
       if #lines == 0 then return nil end
       return false
     end
-    if #lines == 0 and line:find("^%s*\\e%s*$") then line = require("pgsh.shell.pager").edit(self.texts[#self.texts] or "") end
-    lines[#lines + 1] = line
-    local text = table.concat(lines, "\n")
-    local entry = self:parse(text)
-    if entry.kind ~= "incomplete" then
-      if entry.kind ~= "empty" then self.history:add(text, self:target() or "") end
-      if not accepts_block(self, line) then return false end
-      return text, entry
+    if line:find("^%s*\\e%s*$") then -- what the editor leaves stands at the prompt: Enter runs it
+      self.preset = require("pgsh.shell.pager").edit(#lines > 0 and table.concat(lines, "\n") or self.texts[#self.texts] or "")
+      if self.preset then lines = {} end
+    else
+      lines[#lines + 1] = line
+      local text = table.concat(lines, "\n")
+      local entry = self:parse(text)
+      if entry.kind ~= "incomplete" then
+        if entry.kind ~= "empty" then self.history:add(text, self:target() or "") end
+        if not accepts_block(self, line, entry) then return false end
+        return text, entry
+      end
     end
   end
 end

@@ -41,18 +41,19 @@ function pager.put(text, out, is_table)
   if status == 126 or status == 127 then out(text) end -- there is none
 end
 
----A text in $VISUAL or $EDITOR; what it holds afterwards.
+---A text in $VISUAL or $EDITOR; what it holds afterwards. nil when it was left as it was, or the editor failed.
 ---@param text string
----@return string
+---@return string?
 function pager.edit(text)
   local command = host.getenv "VISUAL" or host.getenv "EDITOR" or "vi"
   local path = ("%s/pgsh-%d-%d.lua"):format(host.getenv "XDG_RUNTIME_DIR" or host.getenv "TMPDIR" or "/tmp", host.pid, host.mono())
-  local kept, problem = host.keep(path, text, "new")
+  local kept, problem = host.keep(path, text .. "\n", "new")
   if not kept then require("pgsh.errors").raise("io", "%s", problem) end
   local status = host.program { "/bin/sh", "-c", command .. ' "$1"', "sh", path }
   local edited = status == 0 and host.read_file(path) or ""
   os.remove(path)
-  return (edited:gsub("%s+$", ""))
+  edited = edited:gsub("%s+$", "")
+  return edited ~= "" and edited ~= text and edited or nil
 end
 
 return pager

@@ -1,5 +1,5 @@
--- parse: what an entry at the shell's prompt is: Lua, SQL, a command that begins with a backslash, a question for help; and
--- whether it is complete.
+-- parse: what an entry at the shell's prompt is: Lua, SQL, a command that begins with a backslash, a question for help, or several of
+-- them one after the other (a block that was pasted, a file); and whether it is complete.
 
 local host = require "pgsh.host"
 
@@ -17,6 +17,14 @@ local BEGINS = { select = true, with = true, insert = true, update = true, delet
 -- Lua's own keywords among them: "do return 1 end" is Lua, "do $$ … $$" is not.
 local LUA_TOO = { ["do"] = true, ["end"] = true }
 
+---@return string[]
+function parse.sql_words()
+  local words = {}
+  for word in pairs(SQL) do words[#words + 1] = word end
+  table.sort(words)
+  return words
+end
+
 ---Does it begin as SQL does?
 ---@param text string
 ---@return boolean
@@ -30,21 +38,31 @@ function parse.is_sql(text)
   return not next_char:find("[=,.:]")
 end
 
+-- Where a comment of SQL ends, which may hold others; nil when it does not.
+local function comment_end(text, i)
+  local depth, at = 0, i
+  repeat
+    local hit = text:find("[/*]", at)
+    local two = hit and text:sub(hit, hit + 1)
+    if not hit then return nil end
+    if two == "/*" then depth = depth + 1 elseif two == "*/" then depth = depth - 1 end
+    at = hit + ((two == "/*" or two == "*/") and 2 or 1)
+  until depth == 0
+  return at - 1
+end
+
 -- Where text[i], the beginning of a quote or a comment, ends; nil when it does not.
 local function skip_quoted(text, i)
   local c, two = text:sub(i, i), text:sub(i, i + 1)
   if two == "--" then return (text:find("\n", i, true) or #text + 1) end
-  if two == "/*" then
-    local _, finish = text:find("*/", i + 2, true)
-    return finish
-  end
+  if two == "/*" then return comment_end(text, i) end
   if c == "$" then
     local tag = text:match("^%$[%a_]?[%w_]*%$", i)
     if not tag then return i end
     local _, finish = text:find(tag, i + #tag, true)
     return finish
   end
-  local escapes = c == "'" and text:sub(i - 1, i - 1):find("[eE]")
+  local escapes = c == "'" and text:sub(math.max(1, i - 2), i - 1):find("^[^%w_$\128-\255]?[eE]$")
   local at = i + 1
   while true do
     local hit = text:find(escapes and "['\\]" or c, at)
@@ -57,23 +75,53 @@ local function skip_quoted(text, i)
   end
 end
 
----Is it a whole statement: does a semicolon end it, outside of quotes and comments?
----@param text string
----@return boolean
-function parse.sql_ends(text)
-  local ended, i = false, 1
+-- Blanks and comments from i on: where they end, or nil when a comment does not. "--" is one in Lua too, so either language may follow.
+local function skip_blank(text, i)
   while true do
-    local hit = text:find("[^%s]", i)
-    if not hit then return ended end
-    local c, two = text:sub(hit, hit), text:sub(hit, hit + 1)
-    if c == "'" or c == '"' or c == "$" or two == "--" or two == "/*" then
-      if two ~= "--" and two ~= "/*" then ended = false end
-      local finish = skip_quoted(text, hit)
-      if not finish then return false end
+    i = text:find("%S", i) or #text + 1
+    local two = text:sub(i, i + 1)
+    if two ~= "--" and two ~= "/*" or text:find("^%-%-%[=*%[", i) then return i end
+    local finish = skip_quoted(text, i)
+    if not finish then return nil end
+    i = finish + 1
+  end
+end
+
+-- BEGIN ATOMIC … END and parentheses hold semicolons that end nothing.
+local function nest(state, word)
+  if word == "create" and state.words == 0 then state.creates = true end
+  state.words = state.words + 1
+  if not state.creates then return end
+  if word == "begin" or word == "case" and state.depth > 0 then
+    state.depth = state.depth + 1
+  elseif word == "end" and state.depth > 0 then
+    state.depth = state.depth - 1
+  end
+end
+
+---Where the statement that begins at i ends: at its semicolon, outside of quotes and comments.
+---@param text string
+---@param i? integer
+---@return integer?                 # nil: it goes on
+function parse.sql_end(text, i)
+  local state, parentheses = { words = 0, depth = 0 }, 0
+  i = i or 1
+  while true do
+    i = text:find("%S", i)
+    if not i then return nil end
+    local c, two = text:sub(i, i), text:sub(i, i + 1)
+    local word = text:match("^[%a_\128-\255][%w_$\128-\255]*", i)
+    if word and not (#word == 1 and word:find("[eE]") and text:sub(i + 1, i + 1) == "'") then
+      nest(state, word:lower())
+      i = i + #word
+    elseif c == "'" or c == '"' or c == "$" or two == "--" or two == "/*" then
+      local finish = skip_quoted(text, i)
+      if not finish then return nil end
       i = finish + 1
     else
-      ended = c == ";"
-      i = hit + 1
+      if c == ";" and parentheses <= 0 and state.depth == 0 then return i end
+      parentheses = parentheses + (c == "(" and 1 or c == ")" and -1 or 0)
+      i = i + 1
     end
   end
 end
@@ -96,6 +144,7 @@ end
 
 -- "local x = 1" at the prompt would be gone with its line: it becomes a name of the session.
 local function without_local(text)
+  text = text:gsub("^(%s*local%s+[%a_][%w_]*)%s*<const>", "%1")
   local rest = text:match("^%s*local%s+(function%s.*)$")
   if rest then return rest, true end
   local names, behind = text:match("^%s*local%s+([%a_][%w_%s,]*)(.*)$")
@@ -130,28 +179,93 @@ local function lua(text, name, env)
   return { kind = "error", problem = problem.message:find(": syntax error near") and as_expression or problem }
 end
 
----What is it?
----@param text string
----@param name string               # chunk name
----@param env table
----@return {kind: "empty"|"lua"|"sql"|"command"|"help"|"incomplete"|"error", f: function?, expression: boolean?, was_local: boolean?,
----       text: string?, word: string?, rest: string?, problem: table?}
-function parse.entry(text, name, env)
-  local trimmed = text:match("^%s*(.-)%s*$")
-  if trimmed == "" then return { kind = "empty" } end
-  local word, rest = trimmed:match("^\\(%S+)%s*(.*)$")
-  if word then return { kind = "command", word = word, rest = rest:gsub(";$", "") } end
+-- A Lua error of something that was meant as SQL.
+local function with_hint(entry, text)
+  local word = text:match("^%s*(%a+)")
+  if entry.kind ~= "error" or not word or not text:find(";%s*$") then return entry end
+  local nearest = not SQL[word:lower()] and require("pgsh.nearest").to(word:lower(), parse.sql_words())
+  if nearest and not entry.problem.hint then entry.problem.hint = ("did you mean %s?"):format(nearest) end
+  return entry
+end
+
+-- Lua has no end of its own: it goes as far as it compiles, or up to a line that begins as SQL or a command does.
+local function lua_part(text, i, name, env)
+  local rest = text:sub(i)
+  local whole = lua(rest, name, env)
+  if whole.kind == "lua" then return whole, #text + 1 end
+  for at in rest:gmatch("\n()") do
+    local behind = rest:sub(at)
+    if behind:find("^%s*\\") or parse.is_sql(behind) then
+      local part = lua(rest:sub(1, at - 1), name, env)
+      if part.kind == "lua" then
+        part.text = rest:sub(1, at - 2)
+        return part, i + at - 1
+      end
+    end
+  end
+  return with_hint(whole, rest), #text + 1
+end
+
+local function sql_part(text, i)
+  local finish = parse.sql_end(text, i)
+  if finish then return { kind = "sql", text = text:sub(i, finish) }, finish + 1 end
+  -- As in psql a semicolon ends it; so does an empty line.
+  if text:find("\n%s*\n?$") then return { kind = "sql", text = text:sub(i):match("^(.-)%s*$") }, #text + 1 end
+  return { kind = "incomplete", sql = true }, #text + 1
+end
+
+local function command_part(text, i)
+  local line = text:sub(i):match("^[^\n]*")
+  local word, rest = line:match("^\\(%S+)%s*(.-)%s*$")
+  if not word then return { kind = "command", word = "?", rest = "" }, i + #line end
+  return { kind = "command", word = word, rest = (rest:gsub(";$", "")), text = line }, i + #line
+end
+
+-- "(select 1);" is SQL when it is no Lua.
+local function is_parenthesised(text, i, name, env)
+  local inner = text:match("^%([%s(]*()", i)
+  return inner and parse.is_sql(text:sub(inner)) and lua(text:sub(i):gsub(";%s*$", ""), name, env).kind ~= "lua"
+end
+
+local function part_at(text, i, name, env)
+  if text:sub(i, i) == "\\" then return command_part(text, i) end
+  if parse.is_sql(text:sub(i)) or is_parenthesised(text, i, name, env) then return sql_part(text, i) end
+  return lua_part(text, i, name, env)
+end
+
+-- What only makes sense alone: a question for help, leaving.
+local function alone(trimmed)
   local subject = trimmed:match("^%?%s*([%w_.:]*)$") or trimmed:match("^([%a_][%w_.:]*)%?$")
   if subject or trimmed == "help" then return { kind = "help", text = subject or "" } end
   if trimmed:match("^help%s+[%a_][%w_.:]*$") then return { kind = "help", text = trimmed:match("%S+$") } end
-  local leave = trimmed:match("^(%a+)$")
-  if leave == "exit" or leave == "quit" then return { kind = "command", word = "q", rest = "" } end
-  if parse.is_sql(text) then
-    -- As in psql a semicolon ends it; so does an empty line.
-    if parse.sql_ends(text) or text:find("\n%s*\n?$") then return { kind = "sql", text = trimmed } end
-    return { kind = "incomplete", sql = true }
+  if trimmed == "exit" or trimmed == "quit" then return { kind = "command", word = "q", rest = "" } end
+end
+
+---What is it? Several parts are `many`, when each of them is whole.
+---@param text string
+---@param name string               # chunk name
+---@param env table
+---@return {kind: "empty"|"lua"|"sql"|"command"|"help"|"incomplete"|"error"|"many", f: function?, expression: boolean?, was_local: boolean?,
+---       text: string?, word: string?, rest: string?, problem: table?, parts: table[]?}
+function parse.entry(text, name, env)
+  local single = alone(text:match("^%s*(.-)%s*$"))
+  if single then return single end
+  local parts, i = {}, 1
+  while true do
+    i = skip_blank(text, i)
+    if not i then return { kind = "incomplete", sql = true } end
+    if i > #text then break end
+    if text:sub(i, i) == ";" and #parts > 0 then
+      i = i + 1
+    else
+      local part
+      part, i = part_at(text, i, name, env)
+      if part.kind == "incomplete" or part.kind == "error" then return part end
+      parts[#parts + 1] = part
+    end
   end
-  return lua(text, name, env)
+  if #parts == 0 then return { kind = "empty" } end
+  return #parts == 1 and parts[1] or { kind = "many", parts = parts }
 end
 
 return parse

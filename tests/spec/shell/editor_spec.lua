@@ -382,7 +382,23 @@ describe("the shell's line", function()
     box.env.EDITOR = box.dir .. "/editor"
     open()
     screen:line "\\e"
-    screen:see "edited%s+1\nedited%s+2\n"
+    screen:see "RO> for i = 1, 2 do\n  print%(\"edited\", i%)\nend$" -- nothing runs before Enter
+    screen:keys "Enter"
+    screen:see "\nedited%s+1\nedited%s+2\n"
+    screen:line "for j = 3, 3 do"
+    screen:see "%.%.%.$"
+    screen:line "\\e"
+    screen:see "\nend$"
+    screen:keys "C-c"
+    box.env.EDITOR = "true"
+    screen:keys "C-d"
+    screen:see "%[exit 0%]"
+    screen:close()
+    open()
+    enter "print('once')"
+    screen:keys "C-l"
+    screen:line "\\e" -- left as it was: nothing is run again
+    assert.is_nil(screen:see "RO>[^\n]*\n[^\n]*RO>$":find "once")
     file = assert(io.open(box.dir .. "/entries.lua", "w"))
     file:write "from_file = 1\nprint('read', from_file)\n"
     file:close()

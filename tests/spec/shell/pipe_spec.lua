@@ -35,6 +35,53 @@ twice(21)
     for _, sign in ipairs { "\27", "RO>" } do assert.is_nil((result.stdout .. result.stderr):find(sign, 1, true)) end
   end)
 
+  it("takes a file as psql does: comments, several statements in a line, SQL and Lua", function()
+    local result = shell [[
+-- what this is
+/* and
+   why; */
+select 1 as one; select 2 as two;
+(select 3 as three);
+x = db:value "select 4" -- ; not an end
+x
+create or replace function pg_temp.f() returns int begin atomic select 1; select 5; end; select 'a;b' as text
+;
+]]
+    assert.truthy(result.stderr:find("\n[^\n]*create or replace function pg_temp%.f%(%)"), result.stderr) -- nobody is there to allow it
+    assert.equal("one\n1\ntwo\n2\nthree\n3\n4\n", result.stdout)
+    assert.equal(4, result.exit)
+    result = shell("create function f() returns int begin atomic select 1; select 5; end; select f();\ndrop function f();\n", "--yes")
+    assert.truthy(result.stdout:find("\nf\n5\n", 1, true), result.stdout)
+    assert.equal(0, result.exit)
+    assert.equal(1, shell("select 1; select 1/0; select 2;\n").exit)
+    assert.is_nil(shell("select 1; select 1/0; select 2;\n").stdout:find "2")
+  end)
+
+  it("makes what writes under the name of a read a change", function()
+    server:psql "create sequence counter"
+    local result = shell "select nextval('counter');\n"
+    assert.equal(4, result.exit)
+    assert.truthy(result.stderr:find("--yes", 1, true))
+    result = shell("select nextval('counter') as n;\n", "--yes")
+    assert.truthy(result.stdout:find("\nn\n1\n", 1, true), result.stdout .. result.stderr)
+    result = shell("explain analyze delete from t where a = 0;\nselect a from t where a = 1 for update;\n", "--yes")
+    assert.truthy(result.stdout:find "Delete on t")
+    assert.equal(0, result.exit)
+    server:psql "drop sequence counter"
+  end)
+
+  it("says what to do instead of what cannot be done here", function()
+    for text, says in pairs {
+      ["begin;"] = "db:transaction", ["set search_path to x;"] = "psql.options", ["copy t to stdout;"] = "db:copy_out",
+      ["prepare p as select 1;"] = "run it as it is", ["begin"] = "SQL ends with a semicolon", ["selct 1;"] = "did you mean select?",
+    } do
+      local result = shell(text .. "\n", "--yes")
+      assert.truthy(result.stderr:find(says, 1, true), text .. ": " .. result.stderr)
+      assert.is_nil(result.stderr:find("pgsh:/pgsh", 1, true), result.stderr)
+      assert.equal(2, result.exit, text)
+    end
+  end)
+
   it("stops at the first entry that fails, with its status", function()
     local result = shell "print 'one'\nselect * from nowhere;\nprint 'two'\n"
     assert.equal("one\n", result.stdout)

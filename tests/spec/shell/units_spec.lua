@@ -10,12 +10,13 @@ describe("an entry", function()
   it("is SQL when it begins as SQL does and no Lua can be meant", function()
     for _, text in ipairs { "select 1;", "  SELECT 1;", "select\n1;", "select 'a';", "select (1);",
       "with x as (select 1) select * from x;",
+      "-- why\nselect 1;", "/* a /* b */ c */ delete from t;", "(select 1);", "((select 1) union (select 2));",
       "table t;", "show all;", "values (1);", "begin;", "explain select 1;", "do $$ begin end $$;", "update t set a = 1;", "select;" } do
       assert.equal("sql", kind(text), text)
     end
     for _, text in ipairs { "select(1, 2)", "table.concat {}", "set = 1", "values(1)", "update.x = 1", "do return 1 end", "show:x()",
       "create == 1",
-      "lock .. 'x'", "call(f)" } do
+      "lock .. 'x'", "call(f)", "(select 'x')", "(values).x" } do
       assert.equal("lua", kind(text), text)
     end
   end)
@@ -30,6 +31,35 @@ describe("an entry", function()
       "select 'a' ;  " } do
       assert.equal("sql", kind(text), text)
     end
+  end)
+
+  it("may be several, one after the other", function()
+    local function parts(text)
+      local entry, list = parse.entry(text, "=(1)", {}), {}
+      if entry.kind ~= "many" then return entry.kind end
+      for i, part in ipairs(entry.parts) do list[i] = part.kind .. ": " .. (part.text or "") end
+      return list
+    end
+    assert.same({ "sql: select 1;", "sql: select ';' ;" }, parts "select 1; select ';' ;")
+    assert.same({ "sql: select 1;", "sql: select 2;" }, parts "-- one\nselect 1; -- two;\n\n/* ; */ select 2; -- end\n;")
+    assert.same({ "lua: print(1)", "sql: select 5;", "command: \\dt x", "lua: " }, parts "print(1)\nselect 5;\n\\dt x\nprint(2)")
+    assert.same({ "lua: for i = 1, 2 do\n  print(i)\nend", "sql: select 5;" }, parts "for i = 1, 2 do\n  print(i)\nend\nselect 5;")
+    assert.equal("incomplete", parts "select 1; select 2")
+    assert.equal("incomplete", parts "select 1; /* ")
+    assert.equal("error", parts "select 1; end")
+    assert.equal("sql", parts "create rule r as on insert to t do also (select 1; select 2);")
+    assert.equal("sql", parts "create or replace function f() returns int begin atomic select case when true then 1 end; select 2; end;")
+    assert.same({ "sql: create function f() returns int begin atomic select 1; end;", "sql: select 2;" },
+      parts "create function f() returns int begin atomic select 1; end; select 2;")
+    assert.same({ "sql: begin;", "sql: select date'1;\\';", "sql: commit;" }, parts "begin; select date'1;\\'; commit;")
+    assert.equal("sql", parts "select $a$;$a$, E'\\';', 'x;', \"a;\";")
+    assert.equal("empty", parts "-- nothing\n/* at all */")
+    assert.equal("incomplete", parts "select /* /* */ 1;")
+  end)
+
+  it("that was meant as SQL says so", function()
+    assert.equal("did you mean select?", parse.entry("selct 1;", "=(1)", {}).problem.hint)
+    assert.is_nil(parse.entry("x y", "=(1)", {}).problem.hint)
   end)
 
   it("of Lua is incomplete only when more can make it whole", function()
@@ -53,8 +83,8 @@ describe("an entry", function()
     assert.is_true(run "local function f() return a + b + c end")
     assert.equal(6, env.f())
     assert.is_true(run "local d")
-    assert.falsy(run "local e <const> = 1")
-    assert.is_nil(env.e)
+    assert.is_true(run "local e <const> = 1")
+    assert.equal(1, env.e)
     assert.falsy(run "do local g = 1 end")
   end)
 
@@ -64,7 +94,7 @@ describe("an entry", function()
     assert.equal("help", kind "help")
     assert.equal("help", kind "help step")
     assert.equal("lua", kind "help('step')")
-    assert.same({ kind = "command", word = "dt", rest = "public.*" }, parse.entry("\\dt public.*;", "=(1)", {}))
+    assert.same({ kind = "command", word = "dt", rest = "public.*", text = "\\dt public.*;" }, parse.entry("\\dt public.*;", "=(1)", {}))
     assert.equal("q", parse.entry("exit", "=(1)", {}).word)
     assert.equal("empty", kind "  \n ")
   end)

@@ -2,7 +2,8 @@
 --
 --   local server = require("tests.spec.support.postgres").start()
 --   server:conninfo { user = "app", password = "…" }   → "host=127.0.0.1 port=… dbname=postgres …"
---   server:psql("select 1")                            → output of the psql program, as the superuser (in another database: a second argument)
+--   server:psql("select 1")                            → output of the psql program, as the superuser
+--   server:psql("select 1", "db")                      → in another database
 --   server:stop "immediate"; server:start(); server:remove()
 --
 -- It ends when this process does: a guardian shell holds the other end of a pipe.
