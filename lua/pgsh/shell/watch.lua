@@ -64,12 +64,16 @@ end
 
 -- Looking ---------------------------------------------------------------------------------------------------------------------
 
--- Once: its text. What may be over the next time is part of it; what is wrong with the call ends the watch.
-local function look_once(shell, what)
+local STOPS = { interrupted = true, cancelled = true, refused = true, answer = true, locked = true }
+
+-- Once: its text. What may be over the next time is part of it; what is wrong with the call itself shows at the first look, and ends it.
+local function look_once(shell, what, first)
   local results = table.pack(errors.try(what))
   if not results[1] then
-    if not errors.passing(results[2]) and results[2].kind ~= "psql" then error(results[2], 0) end
-    return show.error(results[2]) .. "\n"
+    local problem = results[2]
+    local passes = errors.passing(problem) or problem.kind == "psql" or not first and not STOPS[problem.kind]
+    if not passes then error(problem, 0) end
+    return show.error(problem) .. "\n"
   end
   local pieces = {}
   for i = 2, results.n do
@@ -83,7 +87,7 @@ local function looking(shell, every, what, ends, put)
   while true do
     local begun = host.mono()
     local head = ("%s, every %g s, %s ends it"):format(host.iso(host.now()):sub(12, 19), every / 1000, ends)
-    text, former = watch.marked(look_once(shell, what), former)
+    text, former = watch.marked(look_once(shell, what, former == nil), former)
     put(head, text)
     host.sleep(math.max(every - (host.mono() - begun), 100) / 1000)
   end

@@ -336,7 +336,7 @@ describe("the shell's line", function()
     screen:see "any key ends it\n.* 2 | long | 20\n%(2 rows%)$"
     screen:keys "Up"
     screen:see "%(2 rows%)\n[^\n]*RO>$"
-    local deadline, states = socket.gettime() + 5, nil
+    local deadline, states = socket.gettime() + 5
     repeat
       states = server:psql [[select string_agg(distinct state, ',') from pg_stat_activity
         where pid <> pg_backend_pid() and backend_type = 'client backend']]
