@@ -271,7 +271,7 @@ preflight "The sqitch project" (function()
   local names = {}
   for _, change in ipairs(project:plan()) do names[change.name] = true end
   if not names[logged_change] then return problem("--change: %s/sqitch.plan has no change %s", project_dir, logged_change) end
-  if replaced.found and #project:pending() == 0 then problem("%s has every change of %s already", promote_as, project_dir) end
+  if replaced.found and #project:undeployed() == 0 then problem("%s has every change of %s already", promote_as, project_dir) end
 end)
 
 preflight "The maintenance was announced" {
@@ -516,14 +516,14 @@ step "Log the structure migration" {
 
 step "Deploy the remaining changes" {
   id = "migrate",
-  keep = function() return { status = project:status(), pending = project:pending() } end,
+  keep = function() return { status = project:status(), undeployed = project:undeployed() } end,
   run = function() return project:deploy { verify = verify_changes, timeout = migration_limit } end,
   verify = { "every change is deployed, and pg_partman manages " .. tab, function()
     local deployed, why = project:is_deployed()
     if not deployed then return false, why end
     return is_managed()
   end },
-  note = function(kept) return joined(kept.pending) end,
+  note = function(kept) return joined(kept.undeployed) end,
   undo = { "by hand, when at all: sqitch revert", function() end },
   doc = commands "sqitch deploy",
 }

@@ -26,7 +26,7 @@ function Project:deployed() end
 ---The words of the changes that the database has not: of all, or of those up to one.
 ---@param to? string
 ---@return string[]
-function Project:pending(to) end
+function Project:undeployed(to) end
 ---Has the database every change (up to one)? Else with those that it has not.
 ---@param to? string
 ---@return boolean, string?

@@ -145,13 +145,13 @@ local function missing_of(wanted, deployed)
 end
 
 -- The names of the changes that the database has not: of all, or up to one.
-function Project:pending(to)
+function Project:undeployed(to)
   return missing_of(plan_to(self, to), self:deployed())
 end
 
 -- Has the database every change (up to one)? For verify: false and those that it has not.
 function Project:is_deployed(to)
-  local missing = self:pending(to)
+  local missing = self:undeployed(to)
   return #missing == 0, #missing > 0 and "not deployed: " .. table.concat(missing, ", ") or nil
 end
 
