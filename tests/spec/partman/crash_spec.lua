@@ -17,7 +17,7 @@ describe("partman-rollout, killed and resumed,", function()
   -- What was killed before it began leaves nothing to resume, and is called again.
   local function go_on(env)
     if runs() == "" then return rollout:go({}, { env = env }) end
-    local result = rollout:again("resume", { env = env })
+    local result = rollout:again("resume", nil, { env = env })
     if result.exit ~= 2 or not result.stderr:find "before it began" then return result end
     rollout:forget()
     return rollout:go({}, { env = env })

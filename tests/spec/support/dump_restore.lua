@@ -8,14 +8,13 @@
 --   upgrade:is_back(result)                                            as before the first change
 local assert = require "luassert"
 local kube = require "tests.spec.support.kube"
+local procedure = require "tests.spec.support.procedure"
 local run = require "tests.spec.support.run"
 
 local support = {}
-local Upgrade = {}
-Upgrade.__index = Upgrade
+local Upgrade = procedure.derive { limit_s = 200 }
 
 local FILE = "procedures/kubernetes-dump-restore.lua"
-local LIMIT_S = 200
 
 function support.new()
   local self = setmetatable({ lab = kube.start { world = "restore" } }, Upgrade)
@@ -48,16 +47,10 @@ end
 function Upgrade:reset()
   self.lab:faults(false)
   self.lab:reset { world = "restore" }
-  os.execute(("rm -rf %s/state/pgsh"):format(self.box.dir))
+  self:forget()
   self.before = run.read_file(self.manifest)
   -- Beside what the procedure checks by itself: something that nobody counts.
   self:sql "create table kept (n int); insert into kept select generate_series(1, 77)"
-end
-
-local function joined(...)
-  local out = {}
-  for _, list in ipairs { ... } do table.move(list, 1, #list, #out + 1, out) end
-  return out
 end
 
 function Upgrade:answers()
@@ -75,22 +68,10 @@ function Upgrade:words(more)
   for i = 1, #usual, 2 do
     if not given[usual[i]] then table.move(usual, i, i + 1, #words + 1, words) end
   end
-  return joined(words, self:answers(), more or {})
+  return procedure.joined(words, self:answers(), more or {})
 end
 
-function Upgrade:go(more, options)
-  options = options or {}
-  options.limit = options.limit or LIMIT_S
-  return self.box:pgsh(self:words(more), options)
-end
-
-function Upgrade:plan(more) return self.box:pgsh(joined({ "plan" }, self:words(more)), { limit = LIMIT_S }) end
-
-function Upgrade:again(command, more, options)
-  options = options or {}
-  options.limit = options.limit or LIMIT_S
-  return self.box:pgsh(joined({ command, "last" }, self:answers(), more or {}), options)
-end
+function Upgrade:plan(more) return self.box:pgsh(procedure.joined({ "plan" }, self:words(more)), { limit = self.limit_s }) end
 
 function Upgrade:replicas(name) return self.lab:state().deployments["selfhosted/" .. name].replicas end
 

@@ -11,11 +11,11 @@ local assert = require "luassert"
 local aws = require "tests.spec.support.aws"
 local json = require "cjson"
 local labs = require "tests.spec.support.lab"
+local procedure = require "tests.spec.support.procedure"
 local run = require "tests.spec.support.run"
 
 local partman = {}
-local Rollout = {}
-Rollout.__index = Rollout
+local Rollout = procedure.derive { limit_s = 120 }
 
 local FILE = "procedures/partman-rollout.lua"
 partman.OLD, partman.NEW = "postgresql-deep-40411", "postgresql-wide-52018"
@@ -54,14 +54,6 @@ function Rollout:reset(options)
   os.execute(("rm -rf %s && cp -r tests/lab/partman/sqitch %s"):format(self.project, self.project))
 end
 
-function Rollout:forget() os.execute(("rm -rf %s/state/pgsh"):format(self.box.dir)) end
-
-local function joined(...)
-  local out = {}
-  for _, list in ipairs { ... } do table.move(list, 1, #list, #out + 1, out) end
-  return out
-end
-
 -- Every parameter, those of `more` in place of ours.
 function Rollout:parameters(more)
   local given, out = {}, {}
@@ -76,33 +68,13 @@ function Rollout:parameters(more)
   add("--sqitch", self.project)
   add("--jobs-timeout", "10ms")
   add("--settle", "2s")
-  return joined(out, more or {})
+  return procedure.joined(out, more or {})
 end
 
-function Rollout:words(more) return joined({ FILE }, self:parameters(more), ANSWERS) end
-
-function Rollout:go(more, options)
-  options = options or {}
-  options.limit = options.limit or 120
-  return self.box:pgsh(self:words(more), options)
-end
-
-function Rollout:start(more, options) return self.box:start(self:words(more), options) end
-
-function Rollout:again(command, options)
-  options = options or {}
-  options.limit = options.limit or 120
-  return self.box:pgsh(joined({ command, "last" }, ANSWERS), options)
-end
+function Rollout.answers() return ANSWERS end
+function Rollout:words(more) return procedure.joined({ FILE }, self:parameters(more), ANSWERS) end
 
 function Rollout:sql(text) return self.lab:sql("follower", text)[1][1] end
-
-function Rollout.says(_, result, ...)
-  local said = result.stdout .. result.stderr
-  for _, text in ipairs { ... } do
-    assert.is_truthy(said:find(text, 1, true), ("%q is not in:\n%s"):format(text, said))
-  end
-end
 
 -- "aggregate=2:Standard-2X …" of an app.
 function Rollout:formation(app)

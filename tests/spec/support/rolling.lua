@@ -9,15 +9,14 @@
 local assert = require "luassert"
 local clusters = require "tests.spec.support.cluster"
 local json = require "cjson"
+local procedure = require "tests.spec.support.procedure"
 local run = require "tests.spec.support.run"
 
 local rolling = {}
-local Rolling = {}
-Rolling.__index = Rolling
+local Rolling = procedure.derive { limit_s = 150 }
 
 local FILE = "procedures/gitlab-rolling.lua"
 local ANSWERS = { "-y", "--confirm", "db1", "--no-input", "--on-failure", "stop" }
-local LIMIT_S = 150
 
 -- What a run may ask for more than once: its second time changes nothing.
 local HARMLESS = { ["gitlab-ctl status"] = true, ["service chef-client status"] = true, ["gitlab-ctl repmgr cluster show"] = true }
@@ -39,35 +38,18 @@ function Rolling:reset(options)
   local watch = options.watch ~= false
   options.watch = nil
   self.lab:reset(options)
-  os.execute(("rm -rf %s/state/pgsh"):format(self.box.dir))
+  self:forget()
   self.deploy = self:role_file()
   self.watch = watch and self.lab:watcher() or nil
 end
 
-local function joined(...)
-  local out = {}
-  for _, list in ipairs { ... } do table.move(list, 1, #list, #out + 1, out) end
-  return out
-end
+function Rolling.answers() return ANSWERS end
 
 function Rolling:words(more)
   local lab = self.lab
-  return joined({ FILE, "--hosts", "db1,db2,db3", "--environment", lab.environment, "--chef-repo", lab.repo, "--ssh-config", lab.ssh_config,
-    "--deploy-check", "true", "--settle", "1s", "--follow-log", lab.nodes[2].log .. "/postgresql/current" }, ANSWERS, more or {})
-end
-
-function Rolling:go(more, options)
-  options = options or {}
-  options.limit = options.limit or LIMIT_S
-  return self.box:pgsh(self:words(more), options)
-end
-
-function Rolling:start(more, options) return self.box:start(self:words(more), options) end
-
-function Rolling:again(command, more, options)
-  options = options or {}
-  options.limit = options.limit or LIMIT_S
-  return self.box:pgsh(joined({ command, "last" }, ANSWERS, more or {}), options)
+  return procedure.joined({ FILE, "--hosts", "db1,db2,db3", "--environment", lab.environment, "--chef-repo", lab.repo,
+    "--ssh-config", lab.ssh_config, "--deploy-check", "true", "--settle", "1s", "--follow-log", lab.nodes[2].log .. "/postgresql/current",
+  }, ANSWERS, more or {})
 end
 
 -- How often a command was called on a node; `like`: a pattern of the whole command.
@@ -205,13 +187,6 @@ function Rolling:is_whole(result, where, options)
   end
   if self.watch then self:nothing_is_lost(where) end
   return new
-end
-
-function Rolling.says(_, result, ...)
-  local said = result.stdout .. result.stderr
-  for _, text in ipairs { ... } do
-    assert.is_truthy(said:find(text, 1, true), ("%q is not in:\n%s"):format(text, said))
-  end
 end
 
 -- Nothing was changed anywhere, by nobody.

@@ -11,15 +11,14 @@ local assert = require "luassert"
 local clouds = require "tests.spec.support.clouds"
 local json = require "cjson"
 local kube = require "tests.spec.support.kube"
+local procedure = require "tests.spec.support.procedure"
 local run = require "tests.spec.support.run"
 local socket = require "socket"
 
 local upgrade = {}
-local Upgrade = {}
-Upgrade.__index = Upgrade
+local Upgrade = procedure.derive { limit_s = 150 }
 
 local FILE = "procedures/kubernetes-major-upgrade.lua"
-local RUN_LIMIT_S = 150
 local SERVICES = { "site", "metricity", "metabase", "bitwarden" }
 local ROUTE = "pythondiscord.com/*"
 
@@ -72,7 +71,8 @@ function Upgrade:reset(options)
   options = options or {}
   self.lab:reset(options.lab)
   self.clouds:reset(options.clouds)
-  os.execute(("rm -rf %s/state/pgsh %s/dump && mkdir -p %s/dump"):format(self.box.dir, self.box.dir, self.box.dir))
+  self:forget()
+  os.execute(("rm -rf %s/dump && mkdir -p %s/dump"):format(self.box.dir, self.box.dir))
   local state = self.lab:state()
   self.before = state
   self.pv = state.claims["default/postgres-data"].volume
@@ -84,12 +84,6 @@ end
 
 function Upgrade:manifest_text() return run.read_file(self.lab.work .. "/postgresql/deployment.yaml") end
 function Upgrade:dump() return self.box.dir .. "/dump/backup.sql.gz" end
-
-local function joined(...)
-  local out = {}
-  for _, list in ipairs { ... } do table.move(list, 1, #list, #out + 1, out) end
-  return out
-end
 
 function Upgrade:answers()
   return { "-y", "--confirm", ("pvc/postgres-data pv/%s"):format(self.pv), "--no-input", "--on-failure", "stop" }
@@ -103,38 +97,20 @@ function Upgrade:parameters()
   }
 end
 
--- without: a flag whose value is left out.
-function Upgrade:words(more, without)
-  local words = joined({ FILE }, self:parameters())
+-- options.without: a flag that is left out, with its value.
+function Upgrade:words(more, options)
+  local words = procedure.joined({ FILE }, self:parameters())
+  local without = options and options.without
   for i = #words, 1, -1 do
     if words[i] == without then
       table.remove(words, i)
       table.remove(words, i)
     end
   end
-  return joined(words, self:answers(), more or {})
-end
-
-function Upgrade:go(more, options)
-  options = options or {}
-  options.limit = options.limit or RUN_LIMIT_S
-  return self.box:pgsh(self:words(more, options.without), options)
-end
-
-function Upgrade:again(command, more, options)
-  options = options or {}
-  options.limit = options.limit or RUN_LIMIT_S
-  return self.box:pgsh(joined({ command, "last" }, self:answers(), more or {}), options)
+  return procedure.joined(words, self:answers(), more or {})
 end
 
 -- What must hold ---------------------------------------------------------------------------------------------------------------
-
-function Upgrade.says(_, result, ...)
-  local said = result.stdout .. result.stderr
-  for _, text in ipairs { ... } do
-    assert.is_truthy(said:find(text, 1, true), ("%q is not in:\n%s"):format(text, said))
-  end
-end
 
 function Upgrade:services_are_up(where)
   local deadline = socket.gettime() + 20
