@@ -1,35 +1,22 @@
 -- kill -9 at writes to the journal of gitlab-rolling, then pgsh resume: the same end, nothing twice. Several kills in a run: each
 -- resume is killed as well. PGSH_FULL=1 kills at every write, each in a run of its own.
-local run = require "tests.spec.support.run"
+local crash = require "tests.spec.support.crash"
 local support = require "tests.spec.support.rolling"
 
-local FULL = os.getenv "PGSH_FULL" == "1"
-
 describe("gitlab-rolling, killed and resumed,", function()
-  local rolling, box
-
-  setup(function()
-    rolling = support.new()
-    box = rolling.box
-  end)
-  teardown(function() rolling:stop() end)
-  before_each(function() rolling:reset() end)
+  local rolling, killer
 
   -- Channels by id: only their history can be read.
   local CHANNELS = { "--channels", "C024BE91L,C3NBYFMTK" }
 
-  local function runs() return run.shell(("ls %s/state/pgsh/runs 2>/dev/null"):format(box.dir)) end
+  setup(function()
+    rolling = support.new()
+    killer = crash.of(rolling, CHANNELS)
+  end)
+  teardown(function() rolling:stop() end)
+  before_each(function() rolling:reset() end)
 
-  -- What was killed before it began leaves nothing to resume, and is called again.
-  local function go_on(env)
-    if runs() == "" then return rolling:go(CHANNELS, { env = env }) end
-    local result = rolling:again("resume", nil, { env = env })
-    if result.exit ~= 2 or not result.stderr:find "before it began" then return result end
-    os.execute(("rm -rf %s/state/pgsh"):format(box.dir))
-    return rolling:go(CHANNELS, { env = env })
-  end
-
-  -- A write that holds all the words, and how to die at it.
+  -- How to die, and the words of the write at which.
   local CHAINS = {
     {
       { "before", '"effect.intent"', "message to C3NBYFMTK: In about" }, { "after", '"effect.intent"', '"silence/run"' },
@@ -49,18 +36,7 @@ describe("gitlab-rolling, killed and resumed,", function()
   }
 
   for number, chain in ipairs(CHAINS) do
-    it(("at %d chosen writes of one run, ends as if it had not been (%d)"):format(#chain, number), function()
-      local killed = {}
-      for _, point in ipairs(chain) do
-        local env = run.crash(nil, point[1])
-        env.CRASH_WORDS = table.concat(point, "\n", 2)
-        local where = table.concat(point, " ")
-        local result = go_on(env)
-        assert.equal(137, result.exit, where .. ": not killed\n" .. result.stderr)
-        killed[#killed + 1] = where
-      end
-      rolling:is_whole(go_on(), "killed " .. table.concat(killed, "; "))
-    end)
+    it(("at %d chosen writes of one run, ends as if it had not been (%d)"):format(#chain, number), function() killer:ends_whole(chain) end)
   end
 
   it("while a command runs on a host, ends as if it had not been", function()
@@ -77,26 +53,12 @@ describe("gitlab-rolling, killed and resumed,", function()
       process:signal "KILL"
       cut[#cut + 1] = table.concat(point, " ")
       assert.equal(137, process:wait().exit, table.concat(cut, "; "))
-      process = box:start { "resume", "last", "-y", "--confirm", "db1", "--no-input", "--on-failure", "stop" }
+      process = rolling.box:start { "resume", "last", "-y", "--confirm", "db1", "--no-input", "--on-failure", "stop" }
     end
     rolling:is_whole(process:wait(100), "killed while " .. table.concat(cut, "; "))
   end)
 
-  if FULL then
-    for _, how in ipairs { "after", "torn", "before" } do
-      it(("%s any write, ends as if it had not been"):format(how), function()
-        local count = box.dir .. "/count"
-        assert.equal(0, rolling:go(CHANNELS, { env = run.crash(nil, nil, count) }).exit)
-        local writes = tonumber(run.read_file(count):match "%d+")
-        assert.is_true(writes > 80, "only " .. writes .. " writes")
-        for number = 1, writes do
-          rolling:reset()
-          local where = ("killed %s write %d of about %d"):format(how, number, writes)
-          local result = rolling:go(CHANNELS, { env = run.crash(number, how) })
-          if result.exit == 137 then result = go_on() end
-          rolling:is_whole(result, where)
-        end
-      end)
-    end
+  for _, way in ipairs(crash.WAYS) do
+    it(("%s any write, ends as if it had not been"):format(way), function() killer:ends_whole_at_every_write(way) end)
   end
 end)
