@@ -6,58 +6,16 @@ set -u
 
 AWS=${AWS:-/usr/bin/aws}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-passed=0
-failed=0
+. "$here/cli.sh"
 
-for tool in "$AWS" curl jq lua5.4; do
-  command -v "$tool" >/dev/null || { echo "aws_cli.sh: $tool is missing" >&2; exit 2; }
-done
+needs "$AWS" curl jq lua5.4
 
-work=$(mktemp -d)
-mkdir -p "$work/home"
-mkfifo "$work/stdin"
-
-# The lab lives as long as descriptor 9 is open, so it ends with this script however that ends.
-start_lab() {
-  lua5.4 "$here/aws/lab.lua" <"$work/stdin" >"$work/lab.json" 2>"$work/lab.err" &
-  lab=$!
-  exec 9>"$work/stdin"
-  for _ in $(seq 300); do
-    [ -s "$work/lab.json" ] && return 0
-    kill -0 "$lab" 2>/dev/null || break
-    sleep 0.1
-  done
-  echo "aws_cli.sh: the lab did not start" >&2
-  cat "$work/lab.err" >&2
-  return 1
-}
-
-finish() {
-  exec 9>&-
-  [ -n "${lab:-}" ] && wait "$lab" 2>/dev/null
-  rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-# asg ARGUMENT...: aws autoscaling. Both streams in $out, stdout alone in $data, exit status in $status.
+# asg ARGUMENT...: aws autoscaling, captured.
 # 2.9 does not read AWS_ENDPOINT_URL, so the address is an argument.
 asg() {
-  out=$(env -i PATH="$PATH" HOME="$work/home" AWS_EC2_METADATA_DISABLED=true AWS_PAGER= AWS_MAX_ATTEMPTS="${attempts:-1}" \
+  capture env -i PATH="$PATH" HOME="$work/home" AWS_EC2_METADATA_DISABLED=true AWS_PAGER= AWS_MAX_ATTEMPTS="${attempts:-1}" \
     AWS_ACCESS_KEY_ID="$key" AWS_SECRET_ACCESS_KEY="$secret" ${token:+AWS_SESSION_TOKEN="$token"} AWS_DEFAULT_REGION="$region" \
-    timeout 60 "$AWS" --endpoint-url "$url" autoscaling "$@" 2>"$work/stderr" </dev/null 9>&-)
-  status=$?
-  data=$out
-  out+=$'\n'$(cat "$work/stderr")
-}
-
-verdict() {
-  if [ "$1" = 0 ]; then
-    passed=$((passed + 1))
-    return
-  fi
-  failed=$((failed + 1))
-  printf 'FAILED: %s\n  status %s, output:\n%s\n' "$2" "$status" "$out" | sed '3,$s/^/    /'
+    timeout 60 "$AWS" --endpoint-url "$url" autoscaling "$@"
 }
 
 # answers JQ-FILTER WHAT: the last command exited 0, and the filter is true of what it printed.
@@ -76,10 +34,6 @@ refused() {
 state() {
   curl -sS "$control/_lab/state" | jq -e "$1" >/dev/null
   verdict $? "$2"
-}
-
-post() {
-  curl -sS -X POST "$control/_lab/$1" -d "$2" >/dev/null
 }
 
 use() {
@@ -186,8 +140,7 @@ check_throttling() {
   state ".groups[\"$one\"].suspended == [\"Terminate\"]" "an answer that is lost"
 }
 
-start_lab || exit 1
-control=$(jq -r .control "$work/lab.json")
+start_lab "$here/aws/lab.lua" || exit 1
 url=$(jq -r .url "$work/lab.json")
 region=$(jq -r .region "$work/lab.json")
 use .none
@@ -196,10 +149,4 @@ check_processes
 check_credentials
 check_throttling
 
-if [ -s "$work/lab.err" ]; then
-  echo "the lab complained:"
-  cat "$work/lab.err"
-  failed=$((failed + 1))
-fi
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+conclude

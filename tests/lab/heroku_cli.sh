@@ -9,12 +9,9 @@ HEROKU_11=${HEROKU_11:-11.10.0}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${HEROKU_CLI_CACHE:-$here/../../build/heroku-cli}
 app=crates-io
-passed=0
-failed=0
+. "$here/cli.sh"
 
-for tool in node npm curl jq psql lua5.4; do
-  command -v "$tool" >/dev/null || { echo "heroku_cli.sh: $tool is missing" >&2; exit 2; }
-done
+needs node npm curl jq psql lua5.4
 
 # install MAJOR VERSION: once; a finished installation is known by its package file.
 install() {
@@ -38,54 +35,15 @@ modern_node() {
   PATH=$binary:$PATH
 }
 
-work=$(mktemp -d)
-mkdir -p "$work/home"
-mkfifo "$work/stdin"
-
-# The lab lives as long as descriptor 9 is open, so it ends with this script however that ends.
-start_lab() {
-  lua5.4 "$here/lab.lua" <"$work/stdin" >"$work/lab.json" 2>"$work/lab.err" &
-  lab=$!
-  exec 9>"$work/stdin"
-  for _ in $(seq 300); do
-    [ -s "$work/lab.json" ] && return 0
-    kill -0 "$lab" 2>/dev/null || break
-    sleep 0.1
-  done
-  echo "heroku_cli.sh: the lab did not start" >&2
-  cat "$work/lab.err" >&2
-  return 1
-}
-
-finish() {
-  exec 9>&-
-  [ -n "${lab:-}" ] && wait "$lab" 2>/dev/null
-  rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-# heroku MAJOR ARGUMENT...: both streams in $out, stdout alone in $data, exit status in $status.
+# heroku MAJOR ARGUMENT...: captured.
 heroku() {
   local major=$1
   shift
-  out=$(env -i PATH="$PATH" HOME="$work/home" NO_COLOR=1 PGSSLMODE=disable \
+  capture env -i PATH="$PATH" HOME="$work/home" NO_COLOR=1 PGSSLMODE=disable \
     HEROKU_HOST="$heroku_host" HEROKU_DATA_HOST=127.0.0.1 HEROKU_API_KEY="$heroku_key" \
     HEROKU_PARTICLEBOARD_URL="$heroku_host" DISABLE_TELEMETRY=true IS_HEROKU_TEST_ENV=true \
     HEROKU_SKIP_NEW_VERSION_CHECK=true HEROKU_DISABLE_AUTOUPDATE=1 \
-    timeout 60 "$cache/$major/node_modules/.bin/heroku" "$@" 2>"$work/stderr" </dev/null 9>&-)
-  status=$?
-  data=$out
-  out+=$'\n'$(cat "$work/stderr")
-}
-
-verdict() {
-  if [ "$1" = 0 ]; then
-    passed=$((passed + 1))
-    return
-  fi
-  failed=$((failed + 1))
-  printf 'FAILED v%s: %s\n  status %s, output:\n%s\n' "$major" "$2" "$status" "$out" | sed '3,$s/^/    /'
+    timeout 60 "$cache/$major/node_modules/.bin/heroku" "$@"
 }
 
 # says TEXT WHAT: the last command exited 0 and printed the text.
@@ -110,10 +68,6 @@ effects() {
   seen=$(curl -sS "$control/_lab/log?effect=1" | jq -c '[.[] | .method + " " + .path]')
   [ "$seen" = "$1" ] || { out="$out"$'\n'"effects: $seen"; false; }
   verdict $? "$2"
-}
-
-post() {
-  curl -sS -X POST "$control/_lab/$1" -d "$2" >/dev/null
 }
 
 # release OPTIONS SUFFIX: set the options as soon as a path that ends so has been asked for. What is held ends while the CLI waits for it,
@@ -417,13 +371,13 @@ modern_node || exit 2
 install 10 "$HEROKU_10" || exit 2
 install 11 "$HEROKU_11" || exit 2
 [ -n "${HEROKU_INSTALL_ONLY:-}" ] && exit 0
-start_lab || exit 1
-control=$(jq -r .control "$work/lab.json")
+start_lab "$here/lab.lua" || exit 1
 heroku_host=$(jq -r .env.HEROKU_HOST "$work/lab.json")
 heroku_key=$(jq -r .env.HEROKU_API_KEY "$work/lab.json")
 
 # One part alone: ONLY="upgrade promote" MAJORS=11 tests/lab/heroku_cli.sh
 for major in ${MAJORS:-10 11}; do
+  about=v$major
   if [ -n "${ONLY:-}" ]; then
     for part in $ONLY; do "check_$part"; done
     continue
@@ -441,10 +395,4 @@ for major in ${MAJORS:-10 11}; do
   check_refusals
 done
 
-if [ -s "$work/lab.err" ]; then
-  echo "the lab complained:"
-  cat "$work/lab.err"
-  failed=$((failed + 1))
-fi
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+conclude
