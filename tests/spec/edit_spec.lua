@@ -1,17 +1,13 @@
 -- YAML and JSON changed in place: the value is what was asked for, every other byte is what it was.
 local json, yaml, file, sh = require "pgsh.json", require "pgsh.yaml", require "pgsh.file", require "pgsh.sh"
 local corpus = require "tests.spec.support.corpus"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail: " .. tostring(err))
-  return err
-end
+local failure = require("tests.spec.support.check").failure
+local has = require("tests.spec.support.check").has
 
 local function refused(text, f, ...)
   local err = failure(f, ...)
   assert.equal("refused", err.kind, tostring(err))
-  assert.is_truthy(tostring(err):find(text, 1, true), ("'%s' is not in: %s"):format(text, tostring(err)))
+  has(err, text)
 end
 
 local function with(path, ...)

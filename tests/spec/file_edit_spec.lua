@@ -1,19 +1,11 @@
 -- file.edit through the door: a plan shows it, the journal answers for it, a crash at any write leaves it made once, undo takes it back.
 local file, sh, yaml = require "pgsh.file", require "pgsh.sh", require "pgsh.yaml"
 local run = require "tests.spec.support.run"
+local check = require "tests.spec.support.check"
+local failure, has = check.failure, check.has
 
 local BEFORE = "# head\nspec:\n  image: postgres:15  # keep\n  replicas: 1\n"
 local AFTER = BEFORE:gsub("postgres:15", "postgres:16")
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
-
-local function has(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), ("'%s' is not in:\n%s"):format(part, text))
-end
 
 describe("file.edit", function()
   local box, path

@@ -1,11 +1,6 @@
 local gzip, hash, host, sh = require "pgsh.gzip", require "pgsh.hash", require "pgsh.host", require "pgsh.sh"
 local secret = require "pgsh.secret"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 local function with_file(text, f)
   local path = sh.run("mktemp").out:gsub("%s+$", "")

@@ -2,6 +2,7 @@ local support = debug.getinfo(1, "S").source:match "^@(.*/)" .. "support/"
 local httpd = dofile(support .. "httpd.lua")
 local http, sh, host, json = require "pgsh.http", require "pgsh.sh", require "pgsh.host", require "pgsh.json"
 local hash, secret = require "pgsh.hash", require "pgsh.secret"
+local failure = require("tests.spec.support.check").failure
 
 local TOKEN = "tok-0123456789-abcdef"
 
@@ -16,13 +17,6 @@ describe("http", function()
     assert.equal("", server:errors())
     server:stop()
   end)
-
-  -- What f raises.
-  local function failure(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok, "it did not fail")
-    return err
-  end
 
   -- How often the path was asked for, and the requests.
   local function asked(path)

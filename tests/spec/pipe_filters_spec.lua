@@ -3,14 +3,9 @@
 local file, gzip, hash, host = require "pgsh.file", require "pgsh.gzip", require "pgsh.hash", require "pgsh.host"
 local json, pipe, sh = require "pgsh.json", require "pgsh.pipe", require "pgsh.sh"
 local support = require "tests.spec.engine.support"
+local failure = require("tests.spec.support.check").failure
 
 local MIB = 1024 * 1024
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
 
 -- Put a source through filters: its text, and the pipe's result.
 local function through(source, ...)

@@ -2,26 +2,8 @@
 local host, json = require "pgsh.host", require "pgsh.json"
 local pipe, sh, file, gzip, hash = require "pgsh.pipe", require "pgsh.sh", require "pgsh.file", require "pgsh.gzip", require "pgsh.hash"
 local run = require "tests.spec.support.run"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
-
-local function has(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), ("'%s' is not in:\n%s"):format(part, text))
-end
-
-local unique = 0
-local function mark() -- a number of seconds nobody else sleeps
-  unique = unique + 1
-  return ("%d.%03d"):format(70000 + host.pid % 10000, unique)
-end
-
-local function alive(text)
-  return sh.read("ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -F -- '" .. text .. "'", { ok = { 0, 1 } }).out ~= ""
-end
+local check = require "tests.spec.support.check"
+local failure, has, mark, alive = check.failure, check.has, check.mark, check.alive
 
 describe("pipe", function()
   local dir

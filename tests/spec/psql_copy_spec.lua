@@ -5,7 +5,7 @@ local psql = require "pgsh.psql"
 local sh = require "pgsh.sh"
 local postgres = require "tests.spec.support.postgres"
 local pg_proxy = require "tests.spec.support.pg_proxy"
-local check = require "tests.spec.support.psql_check"
+local check = require "tests.spec.support.check"
 local failure, has, lacks, until_true = check.failure, check.has, check.lacks, check.until_true
 
 local ODD = [[select g as id, case g % 7 when 0 then null when 1 then '' when 2 then E'tab\there' when 3 then E'new\nline\r\n'

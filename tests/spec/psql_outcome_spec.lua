@@ -4,7 +4,7 @@ local psql = require "pgsh.psql"
 local secret = require "pgsh.secret"
 local postgres = require "tests.spec.support.postgres"
 local pg_proxy = require "tests.spec.support.pg_proxy"
-local check = require "tests.spec.support.psql_check"
+local check = require "tests.spec.support.check"
 local failure, has, lacks, until_true = check.failure, check.has, check.lacks, check.until_true
 
 local function open_files()

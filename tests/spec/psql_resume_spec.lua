@@ -5,7 +5,7 @@ local psql = require "pgsh.psql"
 local postgres = require "tests.spec.support.postgres"
 local pg_proxy = require "tests.spec.support.pg_proxy"
 local run = require "tests.spec.support.run"
-local check = require "tests.spec.support.psql_check"
+local check = require "tests.spec.support.check"
 local has, until_true = check.has, check.until_true
 
 describe("a change that was on its way when pgsh was killed", function()

@@ -4,7 +4,7 @@ local psql = require "pgsh.psql"
 local secret = require "pgsh.secret"
 local unknown = require "pgsh.unknown"
 local postgres = require "tests.spec.support.postgres"
-local check = require "tests.spec.support.psql_check"
+local check = require "tests.spec.support.check"
 local failure, has, lacks = check.failure, check.has, check.lacks
 
 local function rss_kib()

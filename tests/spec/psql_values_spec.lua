@@ -3,7 +3,7 @@ local host = require "pgsh.host"
 local psql = require "pgsh.psql"
 local json = require "pgsh.json"
 local postgres = require "tests.spec.support.postgres"
-local check = require "tests.spec.support.psql_check"
+local check = require "tests.spec.support.check"
 local failure, has = check.failure, check.has
 
 -- A query with a parameter cannot be sent as COPY.

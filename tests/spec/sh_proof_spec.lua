@@ -1,14 +1,9 @@
 -- Commands that stand for one far away: what they end with is no word of what happened there; the proof at the end of the output is.
 local sh, host, pipe, hash = require "pgsh.sh", require "pgsh.host", require "pgsh.pipe", require "pgsh.hash"
 local support = dofile(debug.getinfo(1, "S").source:match "^@(.*/)" .. "engine/support.lua")
+local failure = require("tests.spec.support.check").failure
 
 local PROOF = "5f3a9c0e7b1d"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
 
 -- printf's words for the end of a far command.
 local function far(status) return ("printf '%s:%03d\\n'"):format(PROOF, status) end

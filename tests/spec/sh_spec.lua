@@ -1,12 +1,8 @@
 local sh, host, secret = require "pgsh.sh", require "pgsh.host", require "pgsh.secret"
+local check = require "tests.spec.support.check"
+local failure, mark, alive = check.failure, check.mark, check.alive
 
 local TOKEN = "shh-0123456789-abcdef"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
 
 local function shown(...)
   local args, text = table.pack(...), nil
@@ -14,17 +10,6 @@ local function shown(...)
     text = tostring(sh.run(table.unpack(args, 1, args.n)))
   end)
   return (text:gsub(", known after the run", ""))
-end
-
--- Is there a living process whose command line holds the text? One of the group may be dead and not yet reaped by init.
-local function alive(text)
-  return sh.read("ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -F -- '" .. text .. "'", { ok = { 0, 1 } }).out ~= ""
-end
-
-local unique = 0
-local function mark() -- a number of seconds nobody else sleeps
-  unique = unique + 1
-  return ("%d.%03d"):format(50000 + host.pid % 10000, unique)
 end
 
 describe("sh", function()

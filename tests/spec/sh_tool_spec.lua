@@ -1,13 +1,8 @@
 local sh, host, secret, pipe = require "pgsh.sh", require "pgsh.host", require "pgsh.secret", require "pgsh.pipe"
 local support = dofile(debug.getinfo(1, "S").source:match "^@(.*/)" .. "engine/support.lua")
+local failure = require("tests.spec.support.check").failure
 
 local TOKEN = "shh-0123456789-tool"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
 
 local function tool(options)
   local all = {

@@ -1,4 +1,5 @@
 -- The service aws, as scripts use it, against the simulator, which verifies every signature.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.aws"
 local run = require "tests.spec.support.run"
 
@@ -23,18 +24,7 @@ describe("aws", function()
   local function evaluate(text, env)
     return box:pgsh({ "-e", ("local one, other = aws.group(%q), aws.group(%q) "):format(ONE, OTHER) .. text }, { env = env })
   end
-  local function prints(expected, text, env)
-    local result = evaluate(text, env)
-    assert.equal(0, result.exit, result.stderr)
-    assert.equal(expected .. "\n", result.stdout)
-    return result
-  end
-  local function fails(expected, text, env)
-    local result = evaluate(text, env)
-    assert.is_true(result.exit ~= 0, result.stdout)
-    assert.is_truthy(result.stderr:find(expected, 1, true), ("%q is not in:\n%s"):format(expected, result.stderr))
-    return result
-  end
+  local prints, fails = check.evaluated(evaluate)
   local function write(name, text, mode)
     local path = box.dir .. "/" .. name
     os.execute(("mkdir -p %s"):format(run.quote(path:match "^(.*)/")))

@@ -1,4 +1,5 @@
 -- The services gitlab, chef, git, alertmanager and slack by themselves, against the cluster's lab, as scripts use them.
+local check = require "tests.spec.support.check"
 local clusters = require "tests.spec.support.cluster"
 local json = require "cjson"
 local run = require "tests.spec.support.run"
@@ -27,18 +28,7 @@ describe("the service", function()
     local script = ("local REPO = %q "):format(lab.repo) .. PROLOGUE:gsub("\n", " ") .. text
     return box:pgsh({ "-e", script }, { env = env })
   end
-  local function prints(expected, text, env)
-    local result = evaluate(text, env)
-    assert.equal(0, result.exit, result.stderr)
-    assert.equal(expected .. "\n", result.stdout)
-    return result
-  end
-  local function fails(expected, text, env)
-    local result = evaluate(text, env)
-    assert.is_true(result.exit ~= 0, result.stdout)
-    assert.is_truthy(result.stderr:find(expected, 1, true), ("%q is not in:\n%s"):format(expected, result.stderr))
-    return result
-  end
+  local prints, fails = check.evaluated(evaluate)
 
   describe("gitlab", function()
     before_each(fresh)

@@ -1,4 +1,5 @@
 -- Add-ons: attached, detached and created only where they are not yet, whatever happens to the answers or to pgsh.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
 
@@ -35,15 +36,7 @@ describe("an add-on", function()
   local function evaluate(text)
     return box:pgsh { "-e", 'local logs, api = heroku.app "logs-app", heroku.app "api-app" ' .. text }
   end
-  local function prints(expected, text)
-    local result = evaluate(text)
-    assert.equal(expected .. "\n", result.stdout, result.stderr)
-  end
-  local function fails(text, code)
-    local result = evaluate(code)
-    assert.is_true(result.exit ~= 0, result.stdout)
-    assert.is_truthy(result.stderr:find(text, 1, true), ("%q is not in:\n%s"):format(text, result.stderr))
-  end
+  local prints, fails = check.evaluated(evaluate)
   -- An app that has the old primary under two names.
   local function prepare()
     lab:reset { fixture = "partman", api_attached = true }

@@ -1,4 +1,5 @@
 -- What goes wrong on the way: busy services, lost answers, servers that come back slowly, dynos that do not.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
 
@@ -31,11 +32,7 @@ describe("heroku-primary", function()
     return box:pgsh(table.move({ ... }, 1, select("#", ...), #all + 1, all))
   end
 
-  local function says(result, ...)
-    for _, text in ipairs { ... } do
-      assert.is_truthy(result.stderr:find(text, 1, true), ("%q is not in:\n%s"):format(text, result.stderr))
-    end
-  end
+  local function says(result, ...) check.has(result.stderr, ...) end
 
   -- Everything happened once, and is as it was.
   local function is_whole(result)

@@ -1,4 +1,5 @@
 -- heroku-follower against the lab.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
 
@@ -21,11 +22,7 @@ describe("heroku-follower", function()
     return box:pgsh { FILE, "--app", lab.app, "--yes", "--on-failure", "stop", ... }
   end
 
-  local function says(result, ...)
-    for _, text in ipairs { ... } do
-      assert.is_truthy(result.stderr:find(text, 1, true), ("%q is not in:\n%s"):format(text, result.stderr))
-    end
-  end
+  local function says(result, ...) check.has(result.stderr, ...) end
 
   local function is_whole(result)
     assert.equal(0, result.exit, result.stderr)

@@ -1,4 +1,5 @@
 -- Formations of many types: scaled down in one request, waited for until their dynos are gone, and restored exactly.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
 
@@ -43,11 +44,7 @@ describe("a formation of many types", function()
 
   local function go(env) return box:pgsh({ file, "-y", "--on-failure", "stop" }, { env = env }) end
   local function evaluate(text) return box:pgsh { "-e", 'local app = heroku.app "logs-app" ' .. text } end
-  local function fails(text, code)
-    local result = evaluate(code)
-    assert.is_true(result.exit ~= 0, result.stdout)
-    assert.is_truthy(result.stderr:find(text, 1, true), ("%q is not in:\n%s"):format(text, result.stderr))
-  end
+  local _, fails = check.evaluated(evaluate)
 
   it("goes down and up in one request each, and is what it was", function()
     lab:options { dyno_delay_ms = 30, dyno_stop_ms = 150 }

@@ -1,6 +1,7 @@
 -- A plan makes every read and no change; it shows each change as the request that would be sent.
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
+local has = require("tests.spec.support.check").has
 
 local PRIMARY, FOLLOWER = "procedures/heroku-primary.lua", "procedures/heroku-follower.lua"
 
@@ -17,24 +18,18 @@ describe("a plan", function()
   end)
   before_each(function() lab:reset() end)
 
-  local function contains(text, ...)
-    for _, part in ipairs { ... } do
-      assert.is_truthy(text:find(part, 1, true), ("%q is not in:\n%s"):format(part, text))
-    end
-  end
-
   it("of the primary changes nothing and shows every request", function()
     local before = lab:state()
     local result = box:pgsh { "plan", PRIMARY, "--app", lab.app, "--page", lab.page }
     assert.equal(0, result.exit, result.stderr)
     assert.same({}, lab:changes(true))
     assert.same(before.config, lab:state().config)
-    contains(result.stdout, "PATCH /formation background_worker=0",
+    has(result.stdout, "PATCH /formation background_worker=0",
       'POST /pages/' .. lab.page .. '/incidents in_progress "Database maintenance"',
       "PATCH /config-vars DB_OFFLINE=follower READ_ONLY_MODE=1", "POST /data/maintenances/v1/", "forced",
       "PATCH /config-vars READ_ONLY_MODE unset", "PATCH /formation background_worker=1:Standard-1X",
       "PATCH /config-vars DB_OFFLINE unset", "8 changes", "nothing changed")
-    contains(result.stdout, "procedures/heroku-primary.lua:", "known after the run")
+    has(result.stdout, "procedures/heroku-primary.lua:", "known after the run")
   end)
 
   it("only reads: every request is a GET", function()
@@ -46,7 +41,7 @@ describe("a plan", function()
     lab:reset { followers = 0, scheduler = false }
     local result = box:pgsh { "plan", PRIMARY, "--app", lab.app }
     assert.equal(0, result.exit, result.stderr)
-    contains(result.stdout, "no status page is given (--page)", "no follower: ", "has no add-on scheduler",
+    has(result.stdout, "no status page is given (--page)", "no follower: ", "has no add-on scheduler",
       "PATCH /config-vars READ_ONLY_MODE=1")
     assert.is_nil(result.stdout:find("DB_OFFLINE", 1, true))
     assert.same({}, lab:changes(true))
@@ -58,7 +53,7 @@ describe("a plan", function()
       "--announce-to", "2030-01-02T10:30:00Z",
     }
     assert.equal(0, result.exit, result.stderr)
-    contains(result.stdout, 'incidents scheduled "Database maintenance"', "9 changes")
+    has(result.stdout, 'incidents scheduled "Database maintenance"', "9 changes")
     assert.same({}, lab:changes(true))
   end)
 
@@ -66,7 +61,7 @@ describe("a plan", function()
     local result = box:pgsh { "plan", FOLLOWER, "--app", lab.app }
     assert.equal(0, result.exit, result.stderr)
     assert.same({}, lab:changes(true))
-    contains(result.stdout, "PATCH /config-vars DB_OFFLINE=follower", "READ_ONLY_REPLICA", "PATCH /config-vars DB_OFFLINE unset",
+    has(result.stdout, "PATCH /config-vars DB_OFFLINE=follower", "READ_ONLY_REPLICA", "PATCH /config-vars DB_OFFLINE unset",
       "Is traffic away from its peak?", "3 changes")
   end)
 
@@ -74,7 +69,7 @@ describe("a plan", function()
     lab:reset { config = { READ_ONLY_MODE = "1" } }
     local result = box:pgsh { "plan", PRIMARY, "--app", lab.app }
     assert.equal(3, result.exit)
-    contains(result.stdout .. result.stderr, "READ_ONLY_MODE is set already")
+    has(result.stdout .. result.stderr, "READ_ONLY_MODE is set already")
     assert.same({}, lab:changes(true))
   end)
 

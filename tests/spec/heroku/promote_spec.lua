@@ -1,4 +1,5 @@
 -- A database that takes a name over: with the real servers behind it, when the answer comes late or never, and when pgsh is killed.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
 
@@ -75,7 +76,7 @@ describe("a promotion", function()
   end
   local function fails(result, text)
     assert.is_true(result.exit ~= 0)
-    assert.is_truthy(result.stderr:find(text, 1, true), ("%q is not in:\n%s"):format(text, result.stderr))
+    check.has(result.stderr, text)
   end
   local function lost(fault)
     fault.service, fault.method, fault.path = "heroku", "POST", "^/addon%-attachments$"

@@ -1,4 +1,5 @@
 -- What must not begin does not: refusals, wrong input, missing answers, another run on the same app.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
 
@@ -29,9 +30,7 @@ describe("before the first change", function()
   -- Exit status, nothing done, and each text in what was said.
   local function refuses(result, exit, ...)
     local said = result.stdout .. result.stderr
-    for _, text in ipairs { ... } do
-      assert.is_truthy(said:find(text, 1, true), ("%q is not in:\n%s"):format(text, said))
-    end
+    check.has(said, ...)
     assert.equal(exit, result.exit, said)
     assert.same({}, lab:changes(true))
     return said

@@ -1,4 +1,5 @@
 -- The services heroku and statuspage by themselves, as scripts use them.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
 
@@ -21,19 +22,7 @@ describe("the service", function()
     return box:pgsh({ "-e", prologue .. text }, { env = env })
   end
 
-  local function prints(expected, text)
-    local result = evaluate(text)
-    assert.equal(0, result.exit, result.stderr)
-    assert.equal(expected .. "\n", result.stdout)
-    return result
-  end
-
-  local function fails(expected, text, env)
-    local result = evaluate(text, env)
-    assert.is_true(result.exit ~= 0, result.stdout)
-    assert.is_truthy(result.stderr:find(expected, 1, true), ("%q is not in:\n%s"):format(expected, result.stderr))
-    return result
-  end
+  local prints, fails = check.evaluated(evaluate)
 
   local function canned(path, body, more)
     local fault = { service = "heroku", method = "GET", path = path, action = "status", code = 200, body = body, times = 9 }

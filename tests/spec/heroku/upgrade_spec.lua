@@ -1,4 +1,5 @@
 -- Upgrades of a follower: started once whatever happens to the answer or to pgsh, waited for, and what goes wrong with them.
+local check = require "tests.spec.support.check"
 local labs = require "tests.spec.support.lab"
 local run = require "tests.spec.support.run"
 
@@ -53,7 +54,7 @@ describe("an upgrade", function()
   end
   local function fails(result, text)
     assert.equal(5, result.exit, result.stderr)
-    assert.is_truthy(result.stderr:find(text, 1, true), ("%q is not in:\n%s"):format(text, result.stderr))
+    check.has(result.stderr, text)
   end
   local function post(fault)
     fault.service, fault.method, fault.path = "heroku", "POST", "/upgrade"

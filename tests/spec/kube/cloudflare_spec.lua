@@ -1,4 +1,5 @@
 -- The service cloudflare against its simulator, as scripts use it.
+local check = require "tests.spec.support.check"
 local clouds = require "tests.spec.support.clouds"
 local run = require "tests.spec.support.run"
 
@@ -19,18 +20,7 @@ describe("cloudflare", function()
     local script = ('local zone = cloudflare.zone(%q, { settle = "1s" }) '):format(zone or "pythondiscord.com") .. text
     return box:pgsh({ "-e", script }, { env = env })
   end
-  local function prints(expected, text, env, zone)
-    local result = evaluate(text, env, zone)
-    assert.equal(0, result.exit, result.stderr)
-    assert.equal(expected .. "\n", result.stdout)
-    return result
-  end
-  local function fails(expected, text, env, zone)
-    local result = evaluate(text, env, zone)
-    assert.is_true(result.exit ~= 0, result.stdout)
-    assert.is_truthy(result.stderr:find(expected, 1, true), ("%q is not in:\n%s"):format(expected, result.stderr))
-    return result
-  end
+  local prints, fails = check.evaluated(evaluate)
   local function routes() return lab:state().zones["pythondiscord.com"].routes end
 
   local MAKE = 'local r = zone:create { pattern = "pythondiscord.com/*", script = "maintenance" } '

@@ -3,6 +3,7 @@
 local kubectl, sh = require "pgsh.kubectl", require "pgsh.sh"
 local host, pipe, hash, postgres = require "pgsh.host", require "pgsh.pipe", require "pgsh.hash", require "pgsh.postgres"
 local kube = require "tests.spec.support.kube"
+local failure = require("tests.spec.support.check").failure
 
 local REAL = os.getenv "PGSH_KUBE_TESTS" == "1"
 
@@ -34,12 +35,6 @@ spec:
           volumeMounts: [{name: data, mountPath: /data}]
       volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 ]]
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
 
 describe("a cluster", function()
   local lab, k, dir, path, namespace, major

@@ -1,12 +1,7 @@
 -- Files into a pod and out of it, over a kubectl that loses its line.
 local fake = dofile(debug.getinfo(1, "S").source:match "^@(.*/)" .. "fake.lua")
 local hash, sh = require "pgsh.hash", require "pgsh.sh"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 describe("a copy", function()
   local world, k, here, there, text

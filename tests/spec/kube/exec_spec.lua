@@ -1,14 +1,9 @@
 -- Commands in a pod, over a kubectl that loses its line.
 local fake = dofile(debug.getinfo(1, "S").source:match "^@(.*/)" .. "fake.lua")
 local host, pipe, secret, sh = require "pgsh.host", require "pgsh.pipe", require "pgsh.secret", require "pgsh.sh"
+local failure = require("tests.spec.support.check").failure
 
 local TOKEN = "shh-0123456789-pod"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
 
 describe("a command in a pod", function()
   local world, k

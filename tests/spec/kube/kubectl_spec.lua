@@ -2,12 +2,7 @@
 local fake = dofile(debug.getinfo(1, "S").source:match "^@(.*/)" .. "fake.lua")
 local kubectl, sh = require "pgsh.kubectl", require "pgsh.sh"
 local support = dofile(debug.getinfo(1, "S").source:match "^@(.*/)" .. "../engine/support.lua")
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 describe("kubectl", function()
   local world, k

@@ -1,4 +1,5 @@
 -- The service linode against its simulator, as scripts use it.
+local check = require "tests.spec.support.check"
 local clouds = require "tests.spec.support.clouds"
 local run = require "tests.spec.support.run"
 
@@ -24,18 +25,7 @@ describe("linode", function()
     local script = ('local account, ID = linode.account { settle = "1s" }, %d '):format(volume.id) .. text
     return box:pgsh({ "-e", script }, { env = env })
   end
-  local function prints(expected, text, env)
-    local result = evaluate(text, env)
-    assert.equal(0, result.exit, result.stderr)
-    assert.equal(expected .. "\n", result.stdout)
-    return result
-  end
-  local function fails(expected, text, env)
-    local result = evaluate(text, env)
-    assert.is_true(result.exit ~= 0, result.stdout)
-    assert.is_truthy(result.stderr:find(expected, 1, true), ("%q is not in:\n%s"):format(expected, result.stderr))
-    return result
-  end
+  local prints, fails = check.evaluated(evaluate)
   local function clones()
     local out = {}
     for _, one in ipairs(lab:state().volumes) do

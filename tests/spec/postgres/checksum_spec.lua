@@ -1,10 +1,5 @@
 local checksum, hash, sh = require "pgsh.checksum", require "pgsh.hash", require "pgsh.sh"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 local NAMES = { "plain", "with space", "back\\slash", "line\nbreak", "ünïcode", "*star", " (x) = y", "return\rin", "-dash" }
 

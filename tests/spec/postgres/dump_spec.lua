@@ -2,12 +2,7 @@
 local host, postgres, sh, secret = require "pgsh.host", require "pgsh.postgres", require "pgsh.sh", require "pgsh.secret"
 local marker = require "pgsh.postgres.marker"
 local hash = require "pgsh.hash"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 local function read(path)
   local file = assert(io.open(path, "rb"))

@@ -1,12 +1,7 @@
 local postgres, secret, sh = require "pgsh.postgres", require "pgsh.secret", require "pgsh.sh"
 local quote = require "pgsh.postgres.quote"
 local width = require "pgsh.postgres.width"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 describe("quoting for PostgreSQL", function()
   it("identifiers, always", function()

@@ -2,12 +2,7 @@
 -- pod offers; in the end with what can go wrong on the way.
 local host, postgres, sh = require "pgsh.host", require "pgsh.postgres", require "pgsh.sh"
 local pg_world = require "tests.spec.support.pg_world"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 -- What runs commands "there"; change(command, what) may spoil one.
 local function place(change)

@@ -2,12 +2,7 @@
 local postgres, psql, sh = require "pgsh.postgres", require "pgsh.psql", require "pgsh.sh"
 local allow, psql_errors = require "pgsh.postgres.allow", require "pgsh.postgres.psql_errors"
 local marker = require "pgsh.postgres.marker"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 local function read(entries, text)
   local reader = psql_errors.new(allow.check(entries))

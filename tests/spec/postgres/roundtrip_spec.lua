@@ -2,12 +2,7 @@
 local host, json, postgres, sh = require "pgsh.host", require "pgsh.json", require "pgsh.postgres", require "pgsh.sh"
 local psql = require "pgsh.psql"
 local world = require "tests.spec.support.pg_world"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 local function by_name(list, name, schema)
   for _, one in ipairs(list) do

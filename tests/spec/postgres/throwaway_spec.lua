@@ -1,11 +1,6 @@
 local host, postgres, psql, sh = require "pgsh.host", require "pgsh.postgres", require "pgsh.psql", require "pgsh.sh"
 local run = require "tests.spec.support.run"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
+local failure = require("tests.spec.support.check").failure
 
 local function exists(path) return os.rename(path, path) ~= nil end
 

@@ -1,4 +1,5 @@
 -- The service sqitch, with the real sqitch, the real pg_partman and a server that asks for a password.
+local check = require "tests.spec.support.check"
 local postgres = require "tests.spec.support.postgres"
 local run = require "tests.spec.support.run"
 local socket = require "socket"
@@ -32,18 +33,7 @@ describe("sqitch", function()
   local function evaluate(text, env)
     return box:pgsh({ "-e", ("local DIR = %q "):format(dir) .. PROLOGUE:gsub("\n", " ") .. text }, { env = env })
   end
-  local function prints(expected, text, env)
-    local result = evaluate(text, env)
-    assert.equal(0, result.exit, result.stderr)
-    assert.equal(expected .. "\n", result.stdout)
-    return result
-  end
-  local function fails(expected, text, env)
-    local result = evaluate(text, env)
-    assert.is_true(result.exit ~= 0, result.stdout)
-    assert.is_truthy(result.stderr:find(expected, 1, true), ("%q is not in:\n%s"):format(expected, result.stderr))
-    return result
-  end
+  local prints, fails = check.evaluated(evaluate)
   local function sql(text)
     return (postgres.must(("%s/psql -XAtq -v ON_ERROR_STOP=1 -d %s -c %s"):format(server.bin,
       run.quote(server:conninfo { dbname = database }), run.quote(text))):gsub("%s+$", ""))

@@ -2,36 +2,14 @@
 local ssh, host, secret, sh = require "pgsh.ssh", require "pgsh.host", require "pgsh.secret", require "pgsh.sh"
 local sshd = require "tests.spec.support.sshd"
 local run = require "tests.spec.support.run"
+local check = require "tests.spec.support.check"
+local failure, has, comes_true, mark = check.failure, check.has, check.comes_true, check.mark
 
 local TOKEN = "shh-9876543210-fedcba"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
-
-local function has(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), ("'%s' is not in:\n%s"):format(part, text))
-end
-
-local unique = 0
-local function mark() -- a number of seconds nobody else sleeps
-  unique = unique + 1
-  return ("%d.%03d"):format(30000 + host.pid % 10000, unique)
-end
 
 local function alive(text)
   local list = "ps -eo stat=,args= | grep -v '^Z' | grep -v grep | grep -E -- "
   return sh.read(list .. "'^[^ ]+ +(/bin/)?sleep " .. text .. "'", { ok = { 0, 1 } }).out ~= ""
-end
-
-local function wait_until(f, seconds)
-  for _ = 1, (seconds or 5) * 20 do
-    if f() then return true end
-    host.sleep(0.05)
-  end
-  return false
 end
 
 for _, transport in ipairs { "lib", "openssh" } do
@@ -128,7 +106,7 @@ for _, transport in ipairs { "lib", "openssh" } do
       local started = host.mono()
       local err = failure(far.run, far, "sleep " .. seconds .. " & sleep " .. seconds, { timeout = 0.5 })
       assert.is_true(err.kind == "timeout" or err.kind == "unknown", tostring(err))
-      assert.is_true(wait_until(function() return not alive(seconds) end, 3))
+      assert.is_true(comes_true(function() return not alive(seconds) end, 3))
       assert.is_true(host.mono() - started < 5000)
       assert.equal("ok\n", far:read({ "echo", "ok" }).out) -- the line goes on
     end)
@@ -137,16 +115,16 @@ for _, transport in ipairs { "lib", "openssh" } do
       local seconds = mark()
       local err = failure(far.read, far, { "sh", "-c", "trap '' TERM; sleep " .. seconds }, { timeout = 0.5 })
       assert.equal("timeout", err.kind)
-      assert.is_true(wait_until(function() return not alive(seconds) end, 4))
+      assert.is_true(comes_true(function() return not alive(seconds) end, 4))
     end)
 
     it("stops it when its task is cancelled", function()
       local seconds = mark()
       local task = host.spawn("one", function() far:read { "sleep", seconds } end)
-      assert.is_true(wait_until(function() return alive(seconds) end))
+      assert.is_true(comes_true(function() return alive(seconds) end))
       task:cancel()
       assert.equal("cancelled", failure(task.join, task).kind)
-      assert.is_true(wait_until(function() return not alive(seconds) end, 3))
+      assert.is_true(comes_true(function() return not alive(seconds) end, 3))
     end)
 
     it("ends it at Ctrl-C, which leaves a change unknown", function()
@@ -155,10 +133,10 @@ for _, transport in ipairs { "lib", "openssh" } do
       local script = ("return require 'pgsh.ssh' { host = 'h1', config = %q, transport = %q }:run 'sleep %s'")
         :format(server.config, transport, seconds)
       local process = box:start { "-e", script }
-      assert.is_true(wait_until(function() return alive(seconds) end, 10))
+      assert.is_true(comes_true(function() return alive(seconds) end, 10))
       process:signal "INT"
       local status = process:wait(20).exit
-      assert.is_true(wait_until(function() return not alive(seconds) end, 4))
+      assert.is_true(comes_true(function() return not alive(seconds) end, 4))
       assert.is_true(status == 6 or status == 130, tostring(status) .. process:stderr())
       box:remove()
     end)
@@ -177,21 +155,21 @@ for _, transport in ipairs { "lib", "openssh" } do
         return count < 1000
       end)
       assert.equal(1000, count)
-      assert.is_true(wait_until(function() return sh.read("pgrep -x yes", { ok = { 0, 1 } }).out == "" end, 4))
+      assert.is_true(comes_true(function() return sh.read("pgrep -x yes", { ok = { 0, 1 } }).out == "" end, 4))
       local err = failure(far.follow, far, "echo one; echo bad >&2; exit 3", function() end)
       assert.equal(3, err.exit)
       has(err.detail, "bad")
       err = failure(far.follow, far, "echo one; sleep " .. seconds, function() error("mine", 0) end)
       has(err, "mine")
-      assert.is_true(wait_until(function() return not alive(seconds) end, 4))
-      assert.is_true(wait_until(function() return #server:processes() == 0 end, 5))
+      assert.is_true(comes_true(function() return not alive(seconds) end, 4))
+      assert.is_true(comes_true(function() return #server:processes() == 0 end, 5))
     end)
 
     it("is closed once, and what runs then fails", function()
       local h = ssh { host = "h1", config = server.config, transport = transport }
       assert.equal("ssh h1", tostring(h))
       local task = host.spawn("one", function() h:run { "sleep", "20" } end)
-      assert.is_true(wait_until(function() return h:where() ~= "h1" end))
+      assert.is_true(comes_true(function() return h:where() ~= "h1" end))
       host.sleep(0.2)
       h:close()
       h:close()
@@ -286,7 +264,7 @@ printf 'for f in passwd shadow sudoers; do mount --bind %%s/$f /etc/$f || exit; 
         assert.is_nil(io.open(other.dir .. "/touched"))
         local seconds = mark()
         failure(h.read, h, { "sleep", seconds }, { become = right, timeout = 2 })
-        assert.is_true(wait_until(function() return not alive(seconds) end, 5))
+        assert.is_true(comes_true(function() return not alive(seconds) end, 5))
         assert.is_nil(other:log():find(TOKEN, 1, true))
         other:remove()
       end)
@@ -301,7 +279,7 @@ printf 'for f in passwd shadow sudoers; do mount --bind %%s/$f /etc/$f || exit; 
         assert.equal("1\nin", out)
         local seconds = mark()
         failure(far.read, far, { "sleep", seconds }, { become = "nobody", timeout = 0.5 })
-        assert.is_true(wait_until(function() return not alive(seconds) end, 4))
+        assert.is_true(comes_true(function() return not alive(seconds) end, 4))
       end)
     end
   end)

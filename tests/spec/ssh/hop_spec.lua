@@ -2,16 +2,9 @@
 local host, ssh, sh = require "pgsh.host", require "pgsh.ssh", require "pgsh.sh"
 local sshd = require "tests.spec.support.sshd"
 local socket = require "socket"
+local comes_true = require("tests.spec.support.check").comes_true
 
 local HOSTS = 20
-
-local function wait_until(f, seconds)
-  for _ = 1, (seconds or 5) * 20 do
-    if f() then return true end
-    host.sleep(0.05)
-  end
-  return false
-end
 
 describe("ssh through a bastion", function()
   local server, names
@@ -38,7 +31,7 @@ describe("ssh through a bastion", function()
     for _, name in ipairs(names) do assert.is_true(("x"):rep(100000) .. server.ports[2] .. "\n" == results[name]) end
     assert.equal(before + 1, logins())
     -- The session ends with the last that goes through it.
-    assert.is_true(wait_until(function() return #server:processes() == 0 and descriptors() <= files end))
+    assert.is_true(comes_true(function() return #server:processes() == 0 and descriptors() <= files end))
   end)
 
   it("logs in there once for each way to do it", function()
@@ -62,7 +55,7 @@ describe("ssh through a bastion", function()
       handles[i] = ssh { host = names[i], config = server.config, transport = "lib" }
       tasks[i] = host.spawn("one", function() return pcall(handles[i].run, handles[i], "echo x; sleep 33") end)
     end
-    assert.is_true(wait_until(function()
+    assert.is_true(comes_true(function()
       local count = 0
       for _, one in ipairs(server:processes()) do count = count + (one.text == "sleep 33" and 1 or 0) end
       return count == 4

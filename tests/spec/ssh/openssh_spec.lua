@@ -3,6 +3,8 @@ local host, ssh = require "pgsh.host", require "pgsh.ssh"
 local runner = require "tests.spec.support.run"
 local sshd = require "tests.spec.support.sshd"
 local postgres = require "tests.spec.support.postgres"
+local check = require "tests.spec.support.check"
+local failure, has = check.failure, check.has
 local run, must = postgres.run, postgres.must
 local server
 
@@ -10,12 +12,6 @@ local function open(name, options)
   local all = { host = name, config = server.config, transport = "openssh" }
   for key, value in pairs(options or {}) do all[key] = value end
   return ssh(all)
-end
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
 end
 
 -- The error of one read of a host.
@@ -28,8 +24,6 @@ local function says(name, command, options)
   local handle <close> = open(name, options)
   return (handle:read(command).out:gsub("\n$", ""))
 end
-
-local function has(text, part) assert.is_truthy(tostring(text):find(part, 1, true), ("%q is not in %s"):format(part, tostring(text))) end
 
 local function until_true(what, f)
   for _ = 1, 250 do

@@ -1,30 +1,8 @@
 -- ssh: sessions: who a host is, logging in, hops, lost links, what is left behind.
 local ssh, host, sh = require "pgsh.ssh", require "pgsh.host", require "pgsh.sh"
 local sshd = require "tests.spec.support.sshd"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
-
-local function has(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), ("'%s' is not in:\n%s"):format(part, text))
-end
-
-local unique = 0
-local function mark()
-  unique = unique + 1
-  return ("%d.%03d"):format(20000 + host.pid % 10000, unique)
-end
-
-local function wait_until(f, seconds)
-  for _ = 1, (seconds or 5) * 20 do
-    if f() then return true end
-    host.sleep(0.05)
-  end
-  return false
-end
+local check = require "tests.spec.support.check"
+local failure, has, comes_true, mark = check.failure, check.has, check.comes_true, check.mark
 
 local function descriptors() return #sh.read({ "ls", "/proc/" .. host.pid .. "/fd" }).out end
 
@@ -203,7 +181,7 @@ describe("ssh", function()
       local seconds = mark()
       local change = host.spawn("one", function() h:run { "sleep", seconds } end)
       local read = host.spawn("two", function() h:read { "sleep", seconds } end)
-      assert.is_true(wait_until(function() return #server:processes() >= 2 end))
+      assert.is_true(comes_true(function() return #server:processes() >= 2 end))
       server:kill_sessions()
       assert.equal("unknown", failure(change.join, change).kind)
       local err = failure(read.join, read)
@@ -217,7 +195,7 @@ describe("ssh", function()
       local change = host.spawn("one", function()
         return h:run("sleep 20", { resolve = function() return true, { exit = 0, found = "yes" } end })
       end)
-      assert.is_true(wait_until(function() return #server:processes() >= 1 end))
+      assert.is_true(comes_true(function() return #server:processes() >= 1 end))
       server:kill_sessions()
       assert.equal("yes", change:join().found)
       sh.run("pkill -x -f 'sleep 20'", { ok = { 0, 1 } })
@@ -289,10 +267,10 @@ describe("ssh", function()
     local seconds = mark()
     local tasks = {}
     for i = 1, 3 do tasks[i] = host.spawn("one", function() h:read { "sleep", seconds } end) end
-    assert.is_true(wait_until(function() return #few:processes() == 3 end))
+    assert.is_true(comes_true(function() return #few:processes() == 3 end))
     for i = 1, 3 do tasks[i]:cancel() end
     for i = 1, 3 do pcall(tasks[i].join, tasks[i]) end
-    assert.is_true(wait_until(function() return #few:processes() == 0 end, 5))
+    assert.is_true(comes_true(function() return #few:processes() == 0 end, 5))
     few:remove()
   end)
 
@@ -305,7 +283,7 @@ describe("ssh", function()
       pcall(reads, "refused")
     end
     collectgarbage()
-    assert.is_true(wait_until(function() return descriptors() <= before end), "descriptors")
-    assert.is_true(wait_until(function() return #server:processes() == 0 end), "processes")
+    assert.is_true(comes_true(function() return descriptors() <= before end), "descriptors")
+    assert.is_true(comes_true(function() return #server:processes() == 0 end), "processes")
   end)
 end)

@@ -3,24 +3,8 @@ local ssh, host, sh = require "pgsh.ssh", require "pgsh.host", require "pgsh.sh"
 local pipe, hash, file, gzip = require "pgsh.pipe", require "pgsh.hash", require "pgsh.file", require "pgsh.gzip"
 local sshd = require "tests.spec.support.sshd"
 local run = require "tests.spec.support.run"
-
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it did not fail")
-  return err
-end
-
-local function has(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), ("'%s' is not in:\n%s"):format(part, text))
-end
-
-local function wait_until(f, seconds)
-  for _ = 1, (seconds or 5) * 20 do
-    if f() then return true end
-    host.sleep(0.05)
-  end
-  return false
-end
+local check = require "tests.spec.support.check"
+local failure, has, comes_true = check.failure, check.has, check.comes_true
 
 for _, transport in ipairs { "lib", "openssh" } do
   describe("ssh streams by " .. transport, function()
@@ -84,14 +68,14 @@ for _, transport in ipairs { "lib", "openssh" } do
     it("ends a sink before it could see the end of its input", function()
       local err = failure(pipe, { sh.output "head -c 100000 /dev/zero; exit 5", far:input("cat >/dev/null; echo seen >" .. path "seen") })
       assert.is_true(err.kind == "unknown" or err.exit == 5, tostring(err))
-      assert.is_true(wait_until(function() return #server:processes() == 0 end))
+      assert.is_true(comes_true(function() return #server:processes() == 0 end))
       assert.is_nil(names():find "seen")
     end)
 
     it("is stopped by its deadline, far processes too", function()
       local err = failure(pipe, { far:output "echo x; sleep 321", timeout = 0.5 })
       assert.equal("timeout", err.kind)
-      assert.is_true(wait_until(function() return #server:processes() == 0 end))
+      assert.is_true(comes_true(function() return #server:processes() == 0 end))
     end)
 
     it("hears standard error", function()
@@ -104,13 +88,13 @@ for _, transport in ipairs { "lib", "openssh" } do
 
     it("loses the link: unknown for a sink, nothing half for a source", function()
       local task = host.spawn("one", function() return pipe { sh.output "echo x; sleep 20", far:input "cat >/dev/null" } end)
-      assert.is_true(wait_until(function() return #server:processes() > 0 end))
+      assert.is_true(comes_true(function() return #server:processes() > 0 end))
       host.sleep(0.2)
       server:kill_sessions()
       assert.equal("unknown", failure(task.join, task).kind)
-      assert.is_true(wait_until(function() return #server:processes() == 0 end))
+      assert.is_true(comes_true(function() return #server:processes() == 0 end))
       task = host.spawn("two", function() return pipe { far:output "echo x; sleep 20", file.writer(path "lost") } end)
-      assert.is_true(wait_until(function() return #server:processes() > 0 end))
+      assert.is_true(comes_true(function() return #server:processes() > 0 end))
       host.sleep(0.2)
       server:kill_sessions()
       assert.is_truthy(failure(task.join, task))
@@ -141,10 +125,10 @@ for _, transport in ipairs { "lib", "openssh" } do
         return pipe { sh.output "cat /dev/zero", far:input(("t=%s; trap 'rm -f $t' EXIT; trap 'exit 143' TERM; cat >$t; mv $t %s")
           :format(path "up.tmp", path "up")) }
       end)
-      assert.is_true(wait_until(function() return names():find "up.tmp" end))
+      assert.is_true(comes_true(function() return names():find "up.tmp" end))
       task:cancel()
       assert.is_truthy(failure(task.join, task))
-      assert.is_true(wait_until(function() return not names():find "up" end))
+      assert.is_true(comes_true(function() return not names():find "up" end))
     end)
   end)
 end

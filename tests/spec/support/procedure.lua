@@ -6,7 +6,7 @@
 --   rolling:again("resume", more, { env = … })             pgsh resume last
 --   rolling:forget()                                       no runs
 --   rolling:says(result, text, …)                          each text is in what it said
-local assert = require "luassert"
+local check = require "tests.spec.support.check"
 
 local procedure = {}
 local Procedure = {}
@@ -44,11 +44,6 @@ end
 
 function Procedure:forget() os.execute(("rm -rf %s/state/pgsh"):format(self.box.dir)) end
 
-function Procedure.says(_, result, ...)
-  local said = result.stdout .. result.stderr
-  for _, text in ipairs { ... } do
-    assert.is_truthy(said:find(text, 1, true), ("%q is not in:\n%s"):format(text, said))
-  end
-end
+function Procedure.says(_, result, ...) check.has(result.stdout .. result.stderr, ...) end
 
 return procedure
