@@ -2,7 +2,8 @@ local support = debug.getinfo(1, "S").source:match "^@(.*/)" .. "support/"
 local httpd = dofile(support .. "httpd.lua")
 local http, sh, host, json = require "pgsh.http", require "pgsh.sh", require "pgsh.host", require "pgsh.json"
 local hash, secret = require "pgsh.hash", require "pgsh.secret"
-local failure = require("tests.spec.support.check").failure
+local check = require "tests.spec.support.check"
+local failure = check.failure
 
 local TOKEN = "tok-0123456789-abcdef"
 
@@ -625,14 +626,13 @@ describe("http", function()
       end
     end)
     it("leaves no descriptors behind", function()
-      local function count() return tonumber(sh.read(("ls /proc/%d/fd | wc -l"):format(host.pid)).out) end
       web:get "/hello"
-      local before = count()
+      local before = check.open_files()
       for i = 1, 20 do
         web:post("/echo?fd", { json = {} })
         pcall(web.get, http(server.url, { retry = 1 }), "/reset?fd" .. i)
       end
-      assert.is_true(count() <= before + 4, "descriptors were left open")
+      assert.is_true(check.open_files() <= before + 4, "descriptors were left open")
     end)
   end)
 

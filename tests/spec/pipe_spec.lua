@@ -231,9 +231,8 @@ describe("pipe", function()
       has(err.message, "exit 5 exited with 5")
     end)
     it("leaving no zombie, no child and no descriptor", function()
-      local function count() return tonumber(sh.read(("ls /proc/%d/fd | wc -l"):format(host.pid)).out) end
       sh.read { "true" }
-      local before, seconds = count(), mark()
+      local before, seconds = check.open_files(), mark()
       for _ = 1, 10 do
         pcall(pipe, { sh.output { "yes" }, sh.input "head -c 10" })
         pcall(pipe, { sh.output { "sleep", seconds }, sh.input { "sleep", seconds }, timeout = 0.05 })
@@ -241,7 +240,7 @@ describe("pipe", function()
         pcall(pipe, { "no gzip", pipe.gunzip(), file.writer(path "out") })
         pipe { "x", gzip(), file.writer(path "out") }
       end
-      assert.equal(before, count())
+      assert.equal(before, check.open_files())
       assert.is_false(alive("sleep " .. seconds))
       assert.equal("", sh.read(("ps -o stat=,comm= --ppid %d | grep '^Z'"):format(host.pid), { ok = { 0, 1 } }).out)
     end)

@@ -5,13 +5,7 @@ local secret = require "pgsh.secret"
 local postgres = require "tests.spec.support.postgres"
 local pg_proxy = require "tests.spec.support.pg_proxy"
 local check = require "tests.spec.support.check"
-local failure, has, lacks, until_true = check.failure, check.has, check.lacks, check.until_true
-
-local function open_files()
-  local n = 0
-  for _ in require("lfs").dir "/proc/self/fd" do n = n + 1 end
-  return n
-end
+local failure, has, lacks, until_true, open_files = check.failure, check.has, check.lacks, check.until_true, check.open_files
 
 describe("psql and its server", function()
   local server, admin, db

@@ -2,7 +2,8 @@
 local host, ssh, sh = require "pgsh.host", require "pgsh.ssh", require "pgsh.sh"
 local sshd = require "tests.spec.support.sshd"
 local socket = require "socket"
-local comes_true = require("tests.spec.support.check").comes_true
+local check = require "tests.spec.support.check"
+local comes_true = check.comes_true
 
 local HOSTS = 20
 
@@ -16,7 +17,6 @@ describe("ssh through a bastion", function()
   end)
 
   local function logins() return select(2, server:log(1):gsub("Accepted publickey", "")) end
-  local function descriptors() return #sh.read({ "ls", "/proc/" .. host.pid .. "/fd" }).out end
 
   local function each(list, options)
     local all = { config = server.config, transport = "lib" }
@@ -25,13 +25,13 @@ describe("ssh through a bastion", function()
   end
 
   it("logs in there once", function()
-    local before, files = logins(), descriptors()
+    local before, files = logins(), check.open_files()
     local results, errors = each(names)
     for name, err in pairs(errors) do error(name .. ": " .. tostring(err)) end
     for _, name in ipairs(names) do assert.is_true(("x"):rep(100000) .. server.ports[2] .. "\n" == results[name]) end
     assert.equal(before + 1, logins())
     -- The session ends with the last that goes through it.
-    assert.is_true(comes_true(function() return #server:processes() == 0 and descriptors() <= files end))
+    assert.is_true(comes_true(function() return #server:processes() == 0 and check.open_files() <= files end))
   end)
 
   it("logs in there once for each way to do it", function()

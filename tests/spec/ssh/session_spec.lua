@@ -4,8 +4,6 @@ local sshd = require "tests.spec.support.sshd"
 local check = require "tests.spec.support.check"
 local failure, has, comes_true, mark = check.failure, check.has, check.comes_true, check.mark
 
-local function descriptors() return #sh.read({ "ls", "/proc/" .. host.pid .. "/fd" }).out end
-
 describe("ssh", function()
   local server
   setup(function() server = sshd.start { daemons = 3, host_keys = { "ed25519", "ecdsa" } } end)
@@ -275,7 +273,7 @@ describe("ssh", function()
   end)
 
   it("leaves no descriptor and no child behind", function()
-    local before = descriptors()
+    local before = check.open_files()
     for _ = 1, 5 do
       assert.is_truthy(reads())
       server:alias("two", { Port = server.ports[3], ProxyJump = "h1,h2" })
@@ -283,7 +281,7 @@ describe("ssh", function()
       pcall(reads, "refused")
     end
     collectgarbage()
-    assert.is_true(comes_true(function() return descriptors() <= before end), "descriptors")
+    assert.is_true(comes_true(function() return check.open_files() <= before end), "descriptors")
     assert.is_true(comes_true(function() return #server:processes() == 0 end), "processes")
   end)
 end)

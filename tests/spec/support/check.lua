@@ -5,9 +5,11 @@
 --   check.has(text, part, …); check.lacks(text, part)        plain text, no pattern
 --   check.until_true("what is waited for", f)                four seconds, then an error; check.comes_true(f, seconds): true or false
 --   local prints, fails = check.evaluated(evaluate)          what `pgsh -e` prints, or how it fails
+--   check.open_files()                                       how many files this process has open
 --   sh.run("sleep " .. check.mark()); check.alive(mark)      a process that can be told from all others; is there one?
 local host, sh = require "pgsh.host", require "pgsh.sh"
 local assert = require "luassert"
+local lfs = require "lfs"
 
 local check = {}
 
@@ -46,6 +48,13 @@ function check.comes_true(f, seconds)
     host.sleep(0.05)
   end
   return false
+end
+
+-- The files that this process has open. Without starting another: while one is started it has more.
+function check.open_files()
+  local count = 0
+  for _ in lfs.dir "/proc/self/fd" do count = count + 1 end
+  return count
 end
 
 -- A number of seconds that nobody else sleeps.
