@@ -120,6 +120,13 @@ function Box:shows(pattern)
   error(("the terminal never showed %s:\n%s"):format(pattern, screen), 2)
 end
 
+---Wait for a question, and answer it in a line; returns the screen that asked.
+function Box:answers(question, text)
+  local screen = self:shows(question)
+  self:types(text, "Enter")
+  return screen
+end
+
 ---Type keys, as tmux names them.
 function Box:types(...)
   sh.run { "tmux", "-L", self.socket, "send-keys", ... }

@@ -21,8 +21,7 @@ describe("at a terminal", function()
 
   it("asks before the first step; no is no", function()
     box:terminal(box:procedure(STEPS))
-    box:shows "run 3 steps"
-    box:types("n", "Enter")
+    box:answers("run 3 steps", "n")
     local screen = box:shows "exit status 3"
     assert.match("refused by the operator, nothing is changed", screen)
     assert.equal("", world())
@@ -49,18 +48,15 @@ describe("at a terminal", function()
 
   it("undoes what it has shown before", function()
     box:terminal(box:procedure(STEPS), "-y")
-    box:shows "%[s%]top here"
-    box:types("u", "Enter")
+    box:answers("%[s%]top here", "u")
     box:shows "exit status 1"
     assert.equal("one two undo-two undo-one", world())
   end)
 
   it("asks before it undoes, and can be stopped", function()
     box:terminal(box:procedure(STEPS))
-    box:shows "run 3 steps"
-    box:types("y", "Enter")
-    box:shows "%[s%]top here"
-    box:types("u", "Enter")
+    box:answers("run 3 steps", "y")
+    box:answers("%[s%]top here", "u")
     local screen = box:shows "undo 2 changes of 2 steps"
     assert.match("echo undo%-one >> world", screen)
     box:types("n", "Enter")
@@ -72,16 +68,14 @@ describe("at a terminal", function()
 
   it("skips a step that failed when k is typed", function()
     box:terminal(box:procedure(STEPS), "-y")
-    box:shows "%[s%]top here"
-    box:types("k", "Enter")
+    box:answers("%[s%]top here", "k")
     box:shows "exit status 0"
     assert.equal("one two three", world())
   end)
 
   it("takes a typed confirmation", function()
     box:terminal(box:procedure 'step "Drop" { confirm = "crates-io", run = function() sh.run "echo dropped >> world" end }', "-y")
-    box:shows "type crates%-io to confirm"
-    box:types("crates-io", "Enter")
+    box:answers("type crates%-io to confirm", "crates-io")
     box:shows "exit status 0"
     assert.equal("dropped", world())
   end)
@@ -92,16 +86,14 @@ describe("at a terminal", function()
     assert.match("Say so in #database", screen)
     assert.match("https://chat.example.org", screen)
     box:types("e", "Enter")
-    box:shows "evidence"
-    box:types("told ana", "Enter")
+    box:answers("evidence", "told ana")
     screen = box:shows "exit status 0"
     assert.match('"told ana" — ', screen)
   end)
 
   it("stops at a manual step that is not done, and asks again when resumed", function()
     box:terminal(box:procedure 'step "One" (function() sh.run "echo one >> world" end) manual "Tell them" { text = "Say so" }', "-y")
-    box:shows "line of %[e%]vidence"
-    box:types("s", "Enter")
+    box:answers("line of %[e%]vidence", "s")
     box:shows "exit status 5"
     local run = box:pgsh("resume", "last", "-y", "--confirm", "tell-them")
     assert.equal(0, run.exit, run.all)
@@ -177,8 +169,7 @@ describe("at a terminal", function()
         sh.run "echo y >> world"
       end)
     ]], "-y")
-    box:shows "it did NOT happen"
-    box:types("d", "Enter")
+    box:answers("it did NOT happen", "d")
     box:shows "exit status 0"
     assert.equal("x y", world())
   end)
