@@ -1,12 +1,11 @@
 local gzip, hash, host, sh = require "pgsh.gzip", require "pgsh.hash", require "pgsh.host", require "pgsh.sh"
 local secret = require "pgsh.secret"
 local failure = require("tests.spec.support.check").failure
+local run = require "tests.spec.support.run"
 
 local function with_file(text, f)
   local path = sh.run("mktemp").out:gsub("%s+$", "")
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
+  run.write_file(path, text)
   local ok, err = pcall(f, path)
   os.remove(path)
   if not ok then error(err, 0) end

@@ -3,6 +3,7 @@ local httpd = dofile(support .. "httpd.lua")
 local http, sh, host, json = require "pgsh.http", require "pgsh.sh", require "pgsh.host", require "pgsh.json"
 local hash, secret = require "pgsh.hash", require "pgsh.secret"
 local check = require "tests.spec.support.check"
+local run = require "tests.spec.support.run"
 local failure = check.failure
 
 local TOKEN = "tok-0123456789-abcdef"
@@ -48,9 +49,7 @@ describe("http", function()
   local function elsewhere(env, script)
     local exe = sh.read { "readlink", ("/proc/%d/exe"):format(host.pid) }.out:gsub("%s+$", "")
     local file = sh.run("mktemp").out:gsub("%s+$", "")
-    local handle = assert(io.open(file, "w"))
-    handle:write(script)
-    handle:close()
+    run.write_file(file, script)
     local ok, result = pcall(sh.read, { exe, "lua", file }, { env = env, timeout = 20 })
     os.remove(file)
     if not ok then error(tostring(result) .. "\n" .. tostring(result.detail), 0) end

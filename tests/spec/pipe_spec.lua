@@ -12,12 +12,7 @@ describe("pipe", function()
 
   local function names() return (sh.read { "ls", "-A", dir }.out:gsub("\n", " ")) end
   local function path(name) return dir .. "/" .. name end
-  local function put(name, text)
-    local handle = assert(io.open(path(name), "wb"))
-    handle:write(text)
-    handle:close()
-    return path(name)
-  end
+  local function put(name, text) return run.write_file(path(name), text) end
   local function get(name) return run.read_file(path(name)) end
 
   describe("moves bytes", function()

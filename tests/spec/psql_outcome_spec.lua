@@ -5,6 +5,7 @@ local secret = require "pgsh.secret"
 local postgres = require "tests.spec.support.postgres"
 local pg_proxy = require "tests.spec.support.pg_proxy"
 local check = require "tests.spec.support.check"
+local write_file = require("tests.spec.support.run").write_file
 local failure, has, lacks, until_true, open_files = check.failure, check.has, check.lacks, check.until_true, check.open_files
 
 describe("psql and its server", function()
@@ -225,11 +226,7 @@ describe("psql and its server", function()
       local dir = os.tmpname()
       os.remove(dir)
       postgres.must("mkdir " .. dir)
-      local function write(name, text)
-        local file = assert(io.open(dir .. "/" .. name, "w"))
-        file:write(text)
-        file:close()
-      end
+      local function write(name, text) write_file(dir .. "/" .. name, text) end
       write("service", ("[main]\nhost=127.0.0.1\nport=%d\nuser=app\ndbname=postgres\n"):format(server.port))
       write("pass", ("127.0.0.1:%d:*:app:%s\n"):format(server.port, password))
       postgres.must("chmod 600 " .. dir .. "/pass")

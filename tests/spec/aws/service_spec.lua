@@ -28,9 +28,7 @@ describe("aws", function()
   local function write(name, text, mode)
     local path = box.dir .. "/" .. name
     os.execute(("mkdir -p %s"):format(run.quote(path:match "^(.*)/")))
-    local file = assert(io.open(path, "wb"))
-    file:write(text)
-    file:close()
+    run.write_file(path, text)
     if mode then os.execute(("chmod %s %s"):format(mode, run.quote(path))) end
     return path
   end

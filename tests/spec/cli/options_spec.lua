@@ -17,9 +17,7 @@ describe("the command line", function()
   setup(function()
     box = run.box()
     os.execute("mkdir -p " .. box.dir .. "/lua/pgsh")
-    local file = assert(io.open(box.dir .. "/lua/pgsh/main.lua", "w"))
-    file:write(ENGINE)
-    file:close()
+    run.write_file(box.dir .. "/lua/pgsh/main.lua", ENGINE)
     box.env.PGSH_PATH = box.dir .. "/lua"
   end)
 
@@ -157,9 +155,7 @@ describe("pgsh lua", function()
 
   local function program(text, ...)
     local path = box.dir .. "/program.lua"
-    local file = assert(io.open(path, "w"))
-    file:write(text)
-    file:close()
+    run.write_file(path, text)
     return box:pgsh { "lua", path, ... }
   end
 

@@ -85,9 +85,8 @@ describe("in a terminal", function()
   teardown(function() box:remove() end)
 
   local function engine(...)
-    local file = assert(io.open(box.dir .. "/lua/pgsh/main.lua", "w"))
-    file:write('local host = require "pgsh.host"\nreturn function()\n', table.concat({ ... }, "\n"), "\nend\n")
-    file:close()
+    local text = table.concat({ ... }, "\n")
+    run.write_file(box.dir .. "/lua/pgsh/main.lua", ('local host = require "pgsh.host"\nreturn function()\n%s\nend\n'):format(text))
   end
 
   it("shows what is waited for and whether users are hurt, and leaves only what happened", function()

@@ -65,9 +65,7 @@ describe("without a terminal", function()
   teardown(function() box:remove() end)
 
   local function pgsh(engine, arguments, options)
-    local file = assert(io.open(box.dir .. "/lua/pgsh/main.lua", "w"))
-    file:write(engine)
-    file:close()
+    run.write_file(box.dir .. "/lua/pgsh/main.lua", engine)
     return box:pgsh(arguments or { "x.lua" }, options)
   end
 

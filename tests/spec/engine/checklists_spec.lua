@@ -29,9 +29,7 @@ describe("the checklist of", function()
 
   setup(function()
     box = run.box(SECRETS)
-    local file = assert(io.open(box.dir .. "/deployment.yaml", "w"))
-    file:write "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: db}\n"
-    file:close()
+    run.write_file(box.dir .. "/deployment.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: db}\n")
   end)
   teardown(function() box:remove() end)
 

@@ -106,13 +106,11 @@ describe("the service", function()
     end)
     it("shows changes in a plan, and asks nothing that would change", function()
       local file = box.dir .. "/plan.lua"
-      local handle = assert(io.open(file, "w"))
-      handle:write [[
+      run.write_file(file, [[
         procedure { name = "p", summary = "s" }
         local db2 = gitlab.node(ssh "db2")
         step "Stop" (function() db2:stop "postgresql" db2:reconfigure() db2:follow "db3" end)
-      ]]
-      handle:close()
+      ]])
       local result = box:pgsh { "plan", file }
       assert.equal(0, result.exit, result.stderr)
       local text = result.stdout .. result.stderr
@@ -235,14 +233,12 @@ describe("the service", function()
     end)
     it("makes one silence also when it is killed at any write of its journal", function()
       local file = box.dir .. "/silence.lua"
-      local handle = assert(io.open(file, "w"))
-      handle:write [[
+      run.write_file(file, [[
         procedure { name = "silence", summary = "s" }
         local am = alertmanager.at(nil, { settle = "1s" })
         step "Silence" (function() return am:silence { matchers = { "alertname=X" }, lasts = "1h", comment = "test" }.json.silenceID end)
         step "Look" { verify = function() return #am:silences { mine = true } == 1 end }
-      ]]
-      handle:close()
+      ]])
       local count = box.dir .. "/writes"
       local whole = box:pgsh({ file, "--yes" }, { env = run.crash(nil, nil, count) })
       assert.equal(0, whole.exit, whole.stderr)

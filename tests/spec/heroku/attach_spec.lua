@@ -27,9 +27,7 @@ describe("an add-on", function()
     lab:reset { fixture = "partman" }
     box = run.box(lab.env)
     file = box.dir .. "/attach.lua"
-    local handle = assert(io.open(file, "w"))
-    handle:write(PROCEDURE)
-    handle:close()
+    run.write_file(file, PROCEDURE)
   end)
   after_each(function() box:remove() end)
 

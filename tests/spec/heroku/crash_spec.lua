@@ -155,9 +155,7 @@ describe("killed and resumed", function()
         assert.is_truthy(at, change[1])
         text = text:sub(1, at - 1) .. change[2] .. text:sub(to + 1)
       end
-      local file = assert(io.open(copy, "w"))
-      file:write(text)
-      file:close()
+      run.write_file(copy, text)
     end
 
     local ONLINE = 'step "All databases are online" (function()'

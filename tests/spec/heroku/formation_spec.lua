@@ -36,9 +36,7 @@ describe("a formation of many types", function()
     lab:reset { fixture = "partman" }
     box = run.box(lab.env)
     file = box.dir .. "/formation.lua"
-    local handle = assert(io.open(file, "w"))
-    handle:write(PROCEDURE)
-    handle:close()
+    run.write_file(file, PROCEDURE)
   end)
   after_each(function() box:remove() end)
 

@@ -54,9 +54,7 @@ describe("a promotion", function()
       lab:reset { fixture = "partman" }
       box = run.box(lab.env)
       file = box.dir .. "/promote.lua"
-      local handle = assert(io.open(file, "w"))
-      handle:write(PROCEDURE)
-      handle:close()
+      run.write_file(file, PROCEDURE)
     end)
     after_each(function() box:remove() end)
   end

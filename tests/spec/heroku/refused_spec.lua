@@ -126,9 +126,7 @@ describe("before the first change", function()
         ("# mine\nmachine other\n  login x\n  password y\nmachine %s\n  login a@example.com\n  password %s\n")
           :format(machine, lab.env.HEROKU_API_KEY),
       } do
-        local file = assert(io.open(box.dir .. "/home/.netrc", "w"))
-        file:write(text)
-        file:close()
+        run.write_file(box.dir .. "/home/.netrc", text)
         local result = box:pgsh({ "plan", PRIMARY, "--app", lab.app }, { env = { HEROKU_API_KEY = false } })
         assert.equal(0, result.exit, result.stderr)
       end

@@ -30,9 +30,7 @@ describe("an upgrade", function()
     lab:reset { fixture = "partman" }
     box = run.box(lab.env)
     file = box.dir .. "/upgrade.lua"
-    local handle = assert(io.open(file, "w"))
-    handle:write(PROCEDURE)
-    handle:close()
+    run.write_file(file, PROCEDURE)
   end)
   after_each(function() box:remove() end)
 

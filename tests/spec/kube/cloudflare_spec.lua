@@ -102,16 +102,14 @@ describe("cloudflare", function()
 
   it("shows in a plan what it would do, and does not do it", function()
     local file = box.dir .. "/plan.lua"
-    local handle = assert(io.open(file, "w"))
-    handle:write [[
+    run.write_file(file, [[
       procedure { name = "p", summary = "s" }
       local zone = cloudflare.zone "pythondiscord.com"
       local made = step "Make" (function()
         return { id = zone:create { pattern = "pythondiscord.com/*", script = "maintenance" }.json.result.id }
       end)
       step "Remove" (function() zone:delete(made.result.id) end)
-    ]]
-    handle:close()
+    ]])
     local result = box:pgsh { "plan", file }
     assert.equal(0, result.exit, result.stderr)
     local text = result.stdout .. result.stderr

@@ -4,6 +4,7 @@ local kubectl, sh = require "pgsh.kubectl", require "pgsh.sh"
 local host, pipe, hash, postgres = require "pgsh.host", require "pgsh.pipe", require "pgsh.hash", require "pgsh.postgres"
 local kube = require "tests.spec.support.kube"
 local failure = require("tests.spec.support.check").failure
+local run = require "tests.spec.support.run"
 
 local REAL = os.getenv "PGSH_KUBE_TESTS" == "1"
 
@@ -53,9 +54,7 @@ describe("a cluster", function()
       namespace = "default"
       k = kubectl { context = "lab", namespace = namespace, binary = lab.dir .. "/bin/kubectl", env = lab.env, settle = "5s" }
     end
-    local file = assert(io.open(path, "w"))
-    file:write(MANIFEST:format(major))
-    file:close()
+    run.write_file(path, MANIFEST:format(major))
     k:apply(path)
     k:wait_rollout("deployment/db", { timeout = "3m" })
   end)

@@ -43,12 +43,7 @@ describe("kubernetes-major-upgrade", function()
     upgrade:is_back(where)
   end
 
-  local function file_of(path, text)
-    local handle = assert(io.open(path, "w"))
-    handle:write(text)
-    handle:close()
-    return path
-  end
+  local file_of = run.write_file
 
   -- One run that meets one fault after another: each stops it before the next step that cannot be taken back, says how to go back, is
   -- mended, and pgsh resume goes on from there. Pods are waited for but shortly: where a slow machine runs into that, it goes on, too.

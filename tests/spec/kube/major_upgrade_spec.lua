@@ -20,11 +20,7 @@ describe("kubernetes-major-upgrade", function()
     local function with_file(name, from, to, f)
       local path = ("%s/postgresql/%s"):format(lab.work, name)
       local text = run.read_file(path)
-      local function write(content)
-        local handle = assert(io.open(path, "w"))
-        handle:write(content)
-        handle:close()
-      end
+      local function write(content) run.write_file(path, content) end
       local changed, count = text:gsub(from, to)
       assert.is_true(count > 0, from)
       write(changed)

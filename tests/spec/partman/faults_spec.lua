@@ -1,5 +1,6 @@
 -- partman-rollout when things go wrong: what fails stops it with everything known, and it goes on, or leads back.
 local support = require "tests.spec.support.partman"
+local run = require "tests.spec.support.run"
 
 local ONE = support.ONE
 
@@ -44,10 +45,8 @@ describe("partman-rollout", function()
     local home = rollout.box.dir .. "/home"
     local function keys(session)
       os.execute("mkdir -p " .. home .. "/.aws")
-      local file = assert(io.open(home .. "/.aws/credentials", "w"))
-      file:write(("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\naws_session_token=%s\n"):format(session.key, session.secret,
-        session.token))
-      file:close()
+      run.write_file(home .. "/.aws/credentials", ("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\naws_session_token=%s\n")
+        :format(session.key, session.secret, session.token))
     end
     local env = rollout.aws.env
     keys { key = env.AWS_ACCESS_KEY_ID, secret = env.AWS_SECRET_ACCESS_KEY, token = env.AWS_SESSION_TOKEN }

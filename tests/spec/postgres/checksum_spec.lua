@@ -1,5 +1,6 @@
 local checksum, hash, sh = require "pgsh.checksum", require "pgsh.hash", require "pgsh.sh"
 local failure = require("tests.spec.support.check").failure
+local run = require "tests.spec.support.run"
 
 local NAMES = { "plain", "with space", "back\\slash", "line\nbreak", "ünïcode", "*star", " (x) = y", "return\rin", "-dash" }
 
@@ -8,19 +9,12 @@ describe("checksum", function()
   setup(function()
     dir = sh.run({ "mktemp", "-d" }).out:match "%S+"
     for i, name in ipairs(NAMES) do
-      local file = assert(io.open(dir .. "/" .. name, "w"))
-      file:write("content " .. i)
-      file:close()
+      run.write_file(dir .. "/" .. name, "content " .. i)
     end
   end)
   teardown(function() sh.run { "rm", "-rf", dir } end)
 
-  local function write(name, text)
-    local file = assert(io.open(dir .. "/" .. name, "wb"))
-    file:write(text)
-    file:close()
-    return dir .. "/" .. name
-  end
+  local function write(name, text) return run.write_file(dir .. "/" .. name, text) end
 
   local function entries(algorithm)
     local list = {}

@@ -3,6 +3,7 @@ local host, postgres, sh, secret = require "pgsh.host", require "pgsh.postgres",
 local marker = require "pgsh.postgres.marker"
 local hash = require "pgsh.hash"
 local failure = require("tests.spec.support.check").failure
+local run = require "tests.spec.support.run"
 
 local function read(path)
   local file = assert(io.open(path, "rb"))
@@ -11,11 +12,7 @@ local function read(path)
   return text
 end
 
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
+local write = run.write_file
 
 local function names(dir) return sh.read({ "ls", "-A", dir }).out end
 

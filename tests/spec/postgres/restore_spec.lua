@@ -3,6 +3,7 @@ local postgres, psql, sh = require "pgsh.postgres", require "pgsh.psql", require
 local allow, psql_errors = require "pgsh.postgres.allow", require "pgsh.postgres.psql_errors"
 local marker = require "pgsh.postgres.marker"
 local failure = require("tests.spec.support.check").failure
+local run = require "tests.spec.support.run"
 
 local function read(entries, text)
   local reader = psql_errors.new(allow.check(entries))
@@ -86,9 +87,7 @@ describe("a restore", function()
   local function dump(sql, format)
     count = count + 1
     local path = ("%s/%d.sql"):format(dir, count)
-    local file = assert(io.open(path, "wb"))
-    file:write(sql, "\n--\n", format == "cluster" and marker.CLUSTER or marker.PLAIN, "\n--\n\n")
-    file:close()
+    run.write_file(path, ("%s\n--\n%s\n--\n\n"):format(sql, format == "cluster" and marker.CLUSTER or marker.PLAIN))
     sh.run("sha512sum " .. count .. ".sql > " .. count .. ".sql.sha512", { cwd = dir })
     return path
   end

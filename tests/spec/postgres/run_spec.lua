@@ -49,9 +49,7 @@ describe("a procedure with a rehearsal", function()
     box = run.box()
     sh.run { "mkdir", box.dir .. "/pg" }
     sh.run { "chmod", "755", box.dir, box.dir .. "/pg" }
-    local file = assert(io.open(box.dir .. "/p.lua", "w"))
-    file:write(SCRIPT:format(("postgresql://app:%s@127.0.0.1:%d/postgres"):format(password, server.port)))
-    file:close()
+    run.write_file(box.dir .. "/p.lua", SCRIPT:format(("postgresql://app:%s@127.0.0.1:%d/postgres"):format(password, server.port)))
   end)
   after_each(function() box:remove() end)
 
@@ -115,9 +113,7 @@ describe("a procedure with a rehearsal", function()
         return postgres.dump { source = source, to = "%s/y.sql" }
       end)
     ]]):format(box.dir, "\\n-- PostgreSQL database cluster dump complete\\n--\\n", box.dir)
-    local file = assert(io.open(box.dir .. "/slow.lua", "w"))
-    file:write(slow)
-    file:close()
+    run.write_file(box.dir .. "/slow.lua", slow)
     sh.run("echo 60 >" .. box.dir .. "/pause")
     local process = box:start { box.dir .. "/slow.lua", "--yes" }
     for _ = 1, 100 do

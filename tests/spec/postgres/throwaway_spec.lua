@@ -18,10 +18,7 @@ local function until_gone(dir, seconds)
 end
 
 local function services(box)
-  local file = assert(io.open(box.dir .. "/services", "w"))
-  file:write "[nonesuch]\nhost=192.0.2.3\nhostaddr=192.0.2.4\nport=2\nuser=nobody\n"
-  file:close()
-  return box.dir .. "/services"
+  return run.write_file(box.dir .. "/services", "[nonesuch]\nhost=192.0.2.3\nhostaddr=192.0.2.4\nport=2\nuser=nobody\n")
 end
 
 describe("installations", function()

@@ -38,12 +38,7 @@ describe("sqitch", function()
     return (postgres.must(("%s/psql -XAtq -v ON_ERROR_STOP=1 -d %s -c %s"):format(server.bin,
       run.quote(server:conninfo { dbname = database }), run.quote(text))):gsub("%s+$", ""))
   end
-  local function write(path, text)
-    local file = assert(io.open(path, "w"))
-    file:write(text)
-    file:close()
-    return path
-  end
+  local write = run.write_file
   -- A plan of the structure and a change of our own.
   local function plan_with(name, script)
     local plan = run.read_file(dir .. "/sqitch.plan"):match "^.-\nstructure [^\n]*\n"

@@ -192,8 +192,7 @@ for _, transport in ipairs { "lib", "openssh" } do
       -- A sudo that asks as the real one does: three times, a byte at a time.
       local dir = server.dir .. "/bin"
       sh.run { "mkdir", "-p", dir }
-      local file = assert(io.open(dir .. "/sudo", "w"))
-      file:write(([[
+      run.write_file(dir .. "/sudo", ([[
 #!/bin/sh
 while [ $# -gt 0 ]; do
   case $1 in
@@ -211,7 +210,6 @@ for i in 1 2 3; do
 done
 exit 1
 ]]):format(dir, TOKEN))
-      file:close()
       sh.run { "chmod", "755", dir .. "/sudo" }
       local other = sshd.start { settings = "SetEnv PATH=" .. dir .. ":/usr/bin:/bin" }
       local h <close> = ssh { host = "h1", config = other.config, transport = transport }

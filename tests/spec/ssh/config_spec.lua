@@ -1,18 +1,14 @@
 -- What pgsh reads of the user's ssh configuration, beside what the real ssh -G prints.
 local parse = require "tests.spec.support.ssh_parse"
 local postgres = require "tests.spec.support.postgres"
+local run = require "tests.spec.support.run"
 local must = postgres.must
 
 local dir = must "mktemp -d":match "%S+"
 local home = must "getent passwd $(id -u) | cut -d: -f6":match "%S+"
 local me = must "id -un":match "%S+"
 
-local function write(name, text)
-  local file = assert(io.open(dir .. "/" .. name, "wb"))
-  file:write(text)
-  file:close()
-  return dir .. "/" .. name
-end
+local function write(name, text) return run.write_file(dir .. "/" .. name, text) end
 
 local function config(text) return write("config", text) end
 

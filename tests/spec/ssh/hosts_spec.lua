@@ -1,6 +1,7 @@
 -- Which keys a host is known by, beside what ssh-keygen -F, -H and -l say of the same files.
 local parse = require "tests.spec.support.ssh_parse"
 local postgres = require "tests.spec.support.postgres"
+local write_file = require("tests.spec.support.run").write_file
 local run, must, quote = postgres.run, postgres.must, postgres.quote
 
 local dir = must "mktemp -d":match "%S+"
@@ -16,11 +17,7 @@ local function keygen(name, kind)
   handle:close()
 end
 
-local function known(text)
-  local handle = assert(io.open(file, "wb"))
-  handle:write(text)
-  handle:close()
-end
+local function known(text) write_file(file, text) end
 
 local function check(name, key, kind) return parse.hosts("check", file, name, TYPES[kind or "ed25519"], keys[key or "a"]) end
 local function types(name) return parse.hosts("types", file, name) end

@@ -5,9 +5,7 @@ local run = require "tests.spec.support.run"
 -- Runs a Lua text in a terminal and types an answer each time a passphrase is asked for; what the terminal showed.
 local function typed(text, answers)
   local name = os.tmpname()
-  local file = assert(io.open(name .. ".lua", "w"))
-  file:write(text)
-  file:close()
+  run.write_file(name .. ".lua", text)
   local words = {}
   for i, answer in ipairs(answers) do words[i] = run.quote(answer) end
   local feeder = ([[n=0; for a in %s; do n=$((n+1)); i=0

@@ -2,6 +2,7 @@
 local ssh, host, sh = require "pgsh.ssh", require "pgsh.host", require "pgsh.sh"
 local sshd = require "tests.spec.support.sshd"
 local check = require "tests.spec.support.check"
+local run = require "tests.spec.support.run"
 local failure, has, comes_true, mark = check.failure, check.has, check.comes_true, check.mark
 
 describe("ssh", function()
@@ -40,9 +41,7 @@ describe("ssh", function()
         for line in text:gmatch "[^\n]+" do
           if line:find(kind) then kept[#kept + 1] = line end
         end
-        file = assert(io.open(server.known_hosts_file, "w"))
-        file:write(table.concat(kept, "\n"), "\n")
-        file:close()
+        run.write_file(server.known_hosts_file, table.concat(kept, "\n") .. "\n")
         assert.is_truthy(reads())
       end
     end)
@@ -73,9 +72,7 @@ describe("ssh", function()
         end
         file:close()
         has(failure(reads).message, "REVOKED")
-        file = assert(io.open(server.known_hosts_file, "w")) -- as it was, and that key only
-        file:write(first, "\n")
-        file:close()
+        run.write_file(server.known_hosts_file, first .. "\n") -- as it was, and that key only
         assert.is_truthy(reads())
       end
     end)

@@ -1,16 +1,12 @@
 -- Hosts that share what ssh -G says: never another answer than the real ssh -G gives, and how often it is run.
 local parse = require "tests.spec.support.ssh_parse"
 local postgres = require "tests.spec.support.postgres"
+local run = require "tests.spec.support.run"
 local must, quote = postgres.must, postgres.quote
 
 local dir = must "mktemp -d":match "%S+"
 
-local function write(name, text)
-  local file = assert(io.open(dir .. "/" .. name, "wb"))
-  file:write((text:gsub("DIR", dir)))
-  file:close()
-  return dir .. "/" .. name
-end
+local function write(name, text) return run.write_file(dir .. "/" .. name, (text:gsub("DIR", dir))) end
 
 -- { [host] = text } of the real one, each asked about by itself; "error" when it fails. Keywords in lower case, as pgsh has them.
 local function really(file, hosts)

@@ -27,7 +27,15 @@ local function read_file(path)
   return text
 end
 
-run.quote, run.read_file = quote, read_file
+-- Returns the path.
+local function write_file(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+run.quote, run.read_file, run.write_file = quote, read_file, write_file
 
 -- The output of a shell command, without the last line break.
 function run.shell(command)
@@ -87,13 +95,6 @@ local function environment(self, more)
     if value ~= false then words[#words + 1] = ("export %s=%s\n"):format(name, quote(value)) end
   end
   return table.concat(words)
-end
-
-local function write_file(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-  return path
 end
 
 -- The shell's words for one call, which become the process; options: env, stdin (text), binary.

@@ -55,9 +55,7 @@ function Terminal:line(text)
 end
 -- As a terminal pastes: in brackets.
 function Terminal:paste(text)
-  local file = assert(io.open(self.box.dir .. "/paste", "w"))
-  file:write(text)
-  file:close()
+  run.write_file(self.box.dir .. "/paste", text)
   self:tmux("load-buffer", self.box.dir .. "/paste")
   self:tmux("paste-buffer", "-p", "-r", "-t", "t")
 end
