@@ -14,13 +14,10 @@
 --   cluster:ssh("db1", "gitlab-ctl status")                              status and output, through the real ssh
 --   cluster:stop()
 local labs = require "tests.spec.support.lab"
-local socket = require "socket"
 
 local cluster = {}
-local Cluster, Watch = labs.derive(), {}
+local Cluster, Watch = labs.derive { patience_s = 20, poll_s = 0.05 }, {}
 Watch.__index = Watch
-
-local function quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
 
 function cluster.start(options)
   options = options or {}
@@ -69,19 +66,8 @@ function Cluster:sql(node, text, dbname)
   return self:call("POST", "/sql", { node = node, sql = text, dbname = dbname }).output
 end
 
--- A shell command with the environment that pgsh gets; its exit status and both outputs together.
-function Cluster:shell(command)
-  local words = {}
-  for name, value in pairs(self.env) do words[#words + 1] = ("export %s=%s\n"):format(name, quote(value)) end
-  local pipe = assert(io.popen(table.concat(words) .. "{ " .. command .. "\n} 2>&1 </dev/null; printf '\\n%d' $?"))
-  local output = pipe:read "a"
-  pipe:close()
-  local text, status = output:match "^(.*)\n(%d+)$"
-  return tonumber(status), text
-end
-
 function Cluster:ssh(alias, command)
-  return self:shell(("ssh -o BatchMode=yes %s %s"):format(alias, quote(command)))
+  return self:shell(("ssh -o BatchMode=yes %s %s"):format(alias, labs.quote(command)))
 end
 
 -- A conninfo of all nodes: libpq goes to whichever takes writes.
@@ -104,17 +90,6 @@ end
 
 function Cluster:found(node, rows)
   return self:call("POST", "/found", { node = node, rows = rows }).found
-end
-
--- Wait until test(state) holds.
-function Cluster:wait_until(test, seconds)
-  local deadline = socket.gettime() + (seconds or 20)
-  repeat
-    local seen = self:state()
-    if test(seen) then return seen end
-    socket.sleep(0.05)
-  until socket.gettime() > deadline
-  error "cluster:wait_until: it did not happen"
 end
 
 return cluster

@@ -20,13 +20,11 @@
 --   kube:disks()                the cloud's volumes: { id, label, size, status, linode_id }
 --   kube:wait_until(test, seconds); kube:stop()
 local labs = require "tests.spec.support.lab"
-local socket = require "socket"
 
 local kube = {}
-local Kube = labs.derive()
+local Kube = labs.derive { patience_s = 20, poll_s = 0.05 }
 
-local function quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
-kube.quote = quote
+kube.quote = labs.quote
 
 function kube.start(options)
   options = options or {}
@@ -85,28 +83,6 @@ function Kube:changes()
   return out
 end
 
--- A shell command with the environment that pgsh gets; its exit status and both outputs together.
-function Kube:shell(command)
-  local words = {}
-  for name, value in pairs(self.env) do words[#words + 1] = ("export %s=%s\n"):format(name, quote(value)) end
-  local pipe = assert(io.popen(table.concat(words) .. "{ " .. command .. "\n} 2>&1 </dev/null; printf '\\n%d' $?"))
-  local output = pipe:read "a"
-  pipe:close()
-  local text, status = output:match "^(.*)\n(%d+)$"
-  return tonumber(status), text
-end
-
 function Kube:kubectl(words) return self:shell("kubectl " .. words) end
-
--- Wait until test(state) holds.
-function Kube:wait_until(test, seconds)
-  local deadline = socket.gettime() + (seconds or 20)
-  repeat
-    local seen = self:state()
-    if test(seen) then return seen end
-    socket.sleep(0.05)
-  until socket.gettime() > deadline
-  error "kube:wait_until: it did not happen"
-end
 
 return kube

@@ -11,10 +11,13 @@ local ltn12 = require "ltn12"
 local socket = require "socket"
 
 local lab = {}
-local Lab = {}
+local Lab = { patience_s = 10, poll_s = 0.02 } -- of wait_until
 Lab.__index = Lab
 
 local START_LIMIT_S = 90
+
+-- A word of a shell's command.
+function lab.quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
 
 local function read_file(path)
   local file = io.open(path)
@@ -50,9 +53,9 @@ function lab.start(options)
   return lab.launch("tests/lab/lab.lua" .. (options and options.postgres == false and " --no-postgres" or ""), Lab)
 end
 
--- A class with the methods of a lab, for other labs.
-function lab.derive()
-  local class = setmetatable({}, { __index = Lab })
+-- A class with the methods of a lab, for other labs. fields: what it has otherwise.
+function lab.derive(fields)
+  local class = setmetatable(fields or {}, { __index = Lab })
   class.__index = class
   return class
 end
@@ -182,14 +185,26 @@ function Lab:outcome()
   return out
 end
 
--- Wait until test(state) holds.
+-- A shell command with the environment that pgsh gets; its exit status and both outputs together.
+function Lab:shell(command)
+  local words = {}
+  for name, value in pairs(self.env) do words[#words + 1] = ("export %s=%s\n"):format(name, lab.quote(value)) end
+  local pipe = assert(io.popen(table.concat(words) .. "{ " .. command .. "\n} 2>&1 </dev/null; printf '\\n%d' $?"))
+  local output = pipe:read "a"
+  pipe:close()
+  local text, status = output:match "^(.*)\n(%d+)$"
+  return tonumber(status), text
+end
+
+-- Wait until test(state) holds; returns that state.
 function Lab:wait_until(test, seconds)
-  local deadline = socket.gettime() + (seconds or 10)
+  local deadline = socket.gettime() + (seconds or self.patience_s)
   repeat
-    if test(self:state()) then return end
-    socket.sleep(0.02)
+    local seen = self:state()
+    if test(seen) then return seen end
+    socket.sleep(self.poll_s)
   until socket.gettime() > deadline
-  error "lab:wait_until: it did not happen"
+  error "wait_until: it did not happen"
 end
 
 return lab

@@ -26,7 +26,7 @@
 -- It ends when this process does: a guardian shell holds the other end of a pipe.
 local socket = require "socket"
 local postgres = require "tests.spec.support.postgres"
-
+local read_file = require("tests.spec.support.run").read_file
 local run, must, quote, free_port = postgres.run, postgres.must, postgres.quote, postgres.free_port
 
 local sshd = { passphrase = "correct horse" }
@@ -34,14 +34,6 @@ local Server = {}
 Server.__index = Server
 
 local START_LIMIT_S = 10
-
-local function read_file(path)
-  local file = io.open(path, "rb")
-  if not file then return "" end
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 local function write_file(path, text)
   local file = assert(io.open(path .. ".new", "wb"))
