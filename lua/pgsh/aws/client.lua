@@ -4,6 +4,7 @@
 -- A session may end in the middle of a night's work. Then the credentials are looked for anew, and when there are others the request is
 -- sent again: a request that is refused for its credentials did nothing.
 local credentials = require "pgsh.aws.credentials"
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
 local http = require "pgsh.http"
 local env = require("pgsh.plain").env
@@ -26,10 +27,6 @@ local REFUSED = {
   MissingAuthenticationToken = true, IncompleteSignature = true, InvalidAccessKeyId = true,
 }
 
-local function usage(hint, format, ...)
-  error(host.error("usage", { message = format:format(...), hint = hint }), 0)
-end
-
 -- Where the service is -----------------------------------------------------------------------------------------------------------
 
 ---The redirected address of a service ("autoscaling": AWS_ENDPOINT_URL_AUTO_SCALING); nil when there is none.
@@ -48,10 +45,11 @@ local function endpoint(service, region)
   end
   local scheme, name = given:match "^(%a+)://([^/:]+)"
   if given:match "^http://%[" then name = given:match "^http://(%[[^%]]*%])" end
-  if not scheme or (scheme ~= "https" and scheme ~= "http") then usage(nil, "AWS_ENDPOINT_URL: %s is no address", given) end
+  if not scheme or (scheme ~= "https" and scheme ~= "http") then
+    errors.raise("usage", "AWS_ENDPOINT_URL: %s is no address", given)
+  end
   if scheme == "http" and not LOOPBACK[name] then
-    local message = ("AWS_ENDPOINT_URL: %s is not https: the session token would go there in the clear"):format(given)
-    error(host.error("refused", { message = message }), 0)
+    errors.raise("refused", "AWS_ENDPOINT_URL: %s is not https: the session token would go there in the clear", given)
   end
   return given
 end
@@ -61,8 +59,12 @@ local function region_of(self)
   local read = profile.read(self.profile)
   local region = env "AWS_REGION" or env "AWS_DEFAULT_REGION" or (read.config or {}).region
     or (read.credentials or {}).region
-  if not region then usage("set AWS_REGION, or region in the profile", "no AWS region is given, and profile %s has none", read.name) end
-  if not region:match "^[%w-]+$" then usage(nil, "%q is no AWS region", region) end
+  if not region then
+    errors.raise("usage", {
+      message = ("no AWS region is given, and profile %s has none"):format(read.name), hint = "set AWS_REGION, or region in the profile",
+    })
+  end
+  if not region:match "^[%w-]+$" then errors.raise("usage", "%q is no AWS region", region) end
   return region
 end
 
@@ -164,10 +166,10 @@ function Client:read(action, values)
   local root, why = xml.parse(reply.body)
   local result = root and xml.find(root, action .. "Result")
   if not result then
-    error(host.error("http", {
+    errors.raise("http", {
       message = ("%s: an answer that is none of %s: %s"):format(action, self.service.name, why or "no " .. action .. "Result"),
       target = ("%s %s"):format(self.service.name, self.name), status = reply.status,
-    }), 0)
+    })
   end
   return result
 end
