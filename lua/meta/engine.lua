@@ -9,7 +9,8 @@ function procedure(body) end
 
 ---Parameters become flags: param.string { "app", "Heroku app", required = true } is --app. A value comes from the flag, else
 ---from --params FILE (JSON), else from PGSH_APP in the environment, else from `default`. It is returned at once. All that is
----wrong with the parameters is told at once, before anything runs. A resumed run keeps its parameters.
+---wrong with the parameters is told at once, before anything runs. A resumed run keeps its parameters. A name of which pgsh has
+---the flag or the variable itself (from, step, state, path …) is refused.
 ---Options: required, default, pattern (a Lua pattern for the whole text), looks_like (says what the pattern means), env (one more
 ---environment variable), secret, min, max, choices, of (type of a list's items), empty (may be empty), must_exist (files),
 ---changeable (a resumed run may be given another value), placeholder (stands in a checklist when it is missing).

@@ -7,8 +7,6 @@ local errors = require "pgsh.errors"
 local completion = {}
 
 local COMMANDS = "shell plan checklist runs show status resume undo report help completion lua"
-local FLAGS = "--dry-run --yes --confirm --no-input --step --from --until --skip --on-failure --start-at --output --state --color "
-  .. "--quiet --verbose --params --list --help --version"
 
 local SCRIPTS = {
   bash = [=[
@@ -76,8 +74,8 @@ local function output_words(words)
   if #words > 0 then host.emit("output", { text = table.concat(words, "\n") .. "\n" }) end
 end
 
-local function loaded(file)
-  local current = require("pgsh.session").new({ options = {} }, { bodies = false })
+local function loaded(file, invocation)
+  local current = require("pgsh.session").new({ options = {}, known = invocation.known }, { bodies = false })
   host.set_mode "plan"
   require("pgsh.load").procedure(current, file, true)
   return current
@@ -85,13 +83,13 @@ end
 
 local ANSWERS = {}
 
-function ANSWERS.flags(file)
-  return loaded(file).params:names()
+function ANSWERS.flags(file, invocation)
+  return loaded(file, invocation).params:names()
 end
 
-function ANSWERS.steps(file)
+function ANSWERS.steps(file, invocation)
   local ids = {}
-  for i, step in ipairs(loaded(file).steps) do ids[i] = step.id end
+  for i, step in ipairs(loaded(file, invocation).steps) do ids[i] = step.id end
   return ids
 end
 
@@ -109,10 +107,10 @@ end
 ---@param invocation table
 function completion.command(invocation)
   local what, file = table.unpack(invocation.words or {})
-  if ANSWERS[what] then return output_words(ANSWERS[what](file)) end
+  if ANSWERS[what] then return output_words(ANSWERS[what](file, invocation)) end
   local script = SCRIPTS[what]
   if not script then errors.raise("usage", "pgsh completion bash|zsh|fish") end
-  host.emit("output", { text = (script:gsub("@FLAGS@", FLAGS):gsub("@COMMANDS@", COMMANDS)) })
+  host.emit("output", { text = (script:gsub("@FLAGS@", table.concat(invocation.known, " ")):gsub("@COMMANDS@", COMMANDS)) })
 end
 
 return completion

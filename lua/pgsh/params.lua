@@ -15,6 +15,11 @@ for name in ("required default pattern looks_like env secret min max choices of 
   ALLOWED[name] = true
 end
 
+-- The environment variable a parameter is read from.
+local function variable_of(name)
+  return "PGSH_" .. name:upper():gsub("[^%w]", "_")
+end
+
 local function read_file_of_params(path)
   local text, problem = host.read_file(path)
   if not text then errors.raise("usage", "--params: %s", errors.line(problem)) end
@@ -33,7 +38,7 @@ function params.new(invocation, recorded)
     list = {}, by_name = {}, problems = {}, missing = {},
     rest = invocation.rest or {},
     words = invocation.words or {},
-    known = invocation.known or {}, -- pgsh's own options, for suggestions
+    known = invocation.known or {}, -- pgsh's own options
     used = {},
     from_file = {}, file_of = {},
     recorded = recorded,
@@ -101,8 +106,7 @@ function Params:given(spec)
     return self.from_file[spec.name], self.file_of[spec.name] .. ": " .. spec.name
   end
   if self.recorded and self.recorded[spec.name] ~= nil and not spec.secret then return nil end
-  local variable = "PGSH_" .. spec.name:upper():gsub("[^%w]", "_")
-  for _, name in ipairs { variable, spec.env } do
+  for _, name in ipairs { variable_of(spec.name), spec.env } do
     local text = host.getenv(name)
     if text and text ~= "" then return text, name end
   end
@@ -159,11 +163,26 @@ function Params:convert(spec)
   return value, true
 end
 
+-- What is pgsh's own never reaches a parameter of that name.
+local function check_name(self, kind, name)
+  for _, flag in ipairs { "--" .. name, kind == "boolean" and "--no-" .. name or nil } do
+    for _, own in ipairs(self.known) do
+      if flag == own then errors.usage("parameter %s: %s is an option of pgsh itself: give the parameter another name", name, flag) end
+    end
+  end
+  for _, own in ipairs(require "pgsh.variables") do
+    if variable_of(name) == own.name then
+      errors.usage("parameter %s: %s in the environment is pgsh's own (%s): give the parameter another name", name, own.name, own.text)
+    end
+  end
+end
+
 local function check_declaration(self, kind, spec)
   local name, help = spec[1], spec[2]
   if type(name) ~= "string" or not name:find("^%a[%w-]*$") then
     errors.usage("param.%s { \"name\", \"help\" }: the name consists of letters, digits and -", kind)
   end
+  check_name(self, kind, name)
   if self.by_name[name] then errors.usage("parameter %s is declared twice", name) end
   if help ~= nil and type(help) ~= "string" then errors.usage("parameter %s: the second value is its help, a text", name) end
   for key in pairs(spec) do

@@ -361,7 +361,7 @@ static void options_push_known(lua_State *L) {
 }
 
 void options_push(const Invocation *invocation, lua_State *L) {
-  lua_createtable(L, 0, 7);
+  lua_createtable(L, 0, 8);
   lua_pushstring(L, invocation->command);
   lua_setfield(L, -2, "command");
   lua_pushstring(L, invocation->file);
@@ -376,8 +376,6 @@ void options_push(const Invocation *invocation, lua_State *L) {
     lua_setfield(L, -2, "code");
   }
   lua_setfield(L, -2, "options");
-  if (invocation->rest.count > 0) {
-    options_push_known(L);
-    lua_setfield(L, -2, "known");
-  }
+  options_push_known(L);
+  lua_setfield(L, -2, "known");
 }

@@ -34,9 +34,9 @@ typedef struct Invocation {
  * either case. */
 bool options_parse(Invocation *invocation, int argc, char **argv, Err *err);
 void options_fini(Invocation *invocation);
-/* Push {command, file, words, rest, options, known?}. options: the long names with '_' for '-' (dry_run, yes, confirm[], skip[],
- * params[], on_failure…) and `code` (-e). `known` lists pgsh's own options when rest holds something, so that a misspelt one
- * can be told. May raise out of memory. */
+/* Push {command, file, words, rest, options, known}. options: the long names with '_' for '-' (dry_run, yes, confirm[], skip[],
+ * params[], on_failure…) and `code` (-e). `known` lists pgsh's own options: none of them can be a procedure's, and a misspelt one
+ * is told. May raise out of memory. */
 void options_push(const Invocation *invocation, lua_State *L);
 
 #endif

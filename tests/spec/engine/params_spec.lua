@@ -162,4 +162,58 @@ describe("parameters", function()
       assert.match("proc.lua:2: " .. message, run.err, 1, true)
     end
   end)
+
+  describe("are refused under a name that is pgsh's own:", function()
+    local OPTIONS = { "dry-run", "yes", "confirm", "no-input", "step", "from", "until", "skip", "on-failure", "start-at", "output", "state",
+      "color", "quiet", "verbose", "params", "list", "help", "version", "eval" }
+
+    local function refused_name(kind, name, message)
+      local run = box:run(("param.%s { %q } step \"x\" (function() end)"):format(kind, name))
+      assert.equal(2, run.exit, run.all)
+      assert.match("proc.lua:2: parameter " .. name .. ": " .. message, run.err, 1, true)
+      assert.match("give the parameter another name", run.err, 1, true)
+    end
+
+    it("an option, each of them", function()
+      for _, name in ipairs(OPTIONS) do refused_name("string", name, ("--%s is an option of pgsh itself"):format(name)) end
+      local flags = box:pgsh("completion", "bash").out:match 'compgen %-W "(%-%-[^$]*)'
+      local count = select(2, flags:gsub("%-%-", ""))
+      assert.equal(#OPTIONS, count, flags)
+    end)
+
+    it("the negation of a boolean", function()
+      refused_name("boolean", "input", "--no-input is an option of pgsh itself")
+      assert.equal("x", value('string { "input" }', "--input", "x"))
+    end)
+
+    it("an environment variable", function()
+      refused_name("string", "path", "PGSH_PATH in the environment is pgsh's own")
+      refused_name("string", "slack-url", "PGSH_SLACK_URL in the environment is pgsh's own")
+    end)
+
+    it("and every variable that is read is among them", function()
+      local host, read = require "pgsh.host", {}
+      local sources = require("pgsh.sh").read({ "grep", "-rhoE", 'getenv\\("PGSH_[A-Z_]+"', "src" }).out
+      for variable in sources:gmatch '"(PGSH_[%u_]+)"' do read[variable] = true end
+      for _, name in ipairs(host.embedded_names()) do
+        for variable in host.embedded(name):gmatch '"(PGSH_[%u_]+)"' do
+          if name ~= "pgsh/variables.lua" then read[variable] = true end
+        end
+      end
+      for _, own in ipairs(require "pgsh.variables") do
+        assert.is_true(read[own.name], own.name .. " is read by nobody")
+        read[own.name] = nil
+      end
+      assert.is_nil((next(read)))
+    end)
+
+    it("also when a shell completes it, or its help is wanted", function()
+      box:procedure 'param.string { "state" } step "x" (function() end)'
+      for _, words in ipairs { { "completion", "flags", "proc.lua" }, { "proc.lua", "--help" }, { "plan", "proc.lua" },
+        { "checklist", "proc.lua" }, { "proc.lua", "--list" } } do
+        local run = box:pgsh(table.unpack(words))
+        assert.is_nil(run.out:find("--state", 1, true), table.concat(words, " "))
+      end
+    end)
+  end)
 end)
