@@ -6,7 +6,6 @@ local errors = require "pgsh.errors"
 
 local completion = {}
 
-local COMMANDS = "shell plan checklist runs show status resume undo report help completion lua"
 
 local SCRIPTS = {
   bash = [=[
@@ -100,7 +99,7 @@ function ANSWERS.runs()
 end
 
 function ANSWERS.topics()
-  return require("pgsh.meta").topics()
+  return require("pgsh.help").topics()
 end
 
 ---`pgsh completion SHELL`
@@ -110,7 +109,8 @@ function completion.command(invocation)
   if ANSWERS[what] then return output_words(ANSWERS[what](file, invocation)) end
   local script = SCRIPTS[what]
   if not script then errors.raise("usage", "pgsh completion bash|zsh|fish") end
-  host.emit("output", { text = (script:gsub("@FLAGS@", table.concat(invocation.known, " ")):gsub("@COMMANDS@", COMMANDS)) })
+  local words = { FLAGS = table.concat(invocation.known, " "), COMMANDS = table.concat(require("pgsh.commands").names(), " ") }
+  host.emit("output", { text = (script:gsub("@(%u+)@", words)) })
 end
 
 return completion

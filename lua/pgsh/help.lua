@@ -1,28 +1,11 @@
--- help: `pgsh help`, `pgsh help TOPIC`, `--help` and `--list` of a procedure, and help(x) in scripts.
+-- help: `pgsh help`, `pgsh help TOPIC`, `--help` and `--list` of a procedure, `--help` of a command, and help(x) in scripts.
 
 local host = require "pgsh.host"
+local commands = require "pgsh.commands"
 local errors = require "pgsh.errors"
 local session = require "pgsh.session"
 
 local help = {}
-
-local OVERVIEW = [[
-pgsh: a shell for the people who keep Postgres running
-
-  pgsh | pgsh shell CONNINFO              the interactive shell; without a terminal: entries from standard input
-  pgsh FILE.lua [--PARAMETER VALUE …]     run a procedure
-  pgsh plan FILE.lua …                    reads are made, changes only shown (also -n)
-  pgsh checklist FILE.lua …               the procedure as a Markdown checklist; reads nothing
-  pgsh FILE.lua --help | --list           its parameters | its steps
-  pgsh runs                               recorded runs, newest first
-  pgsh show | status | report ID|last     what happened | where it is | Markdown for the post-mortem
-  pgsh resume ID|last [FILE]              go on where a run stopped; done steps stay done
-  pgsh undo ID|last                       take back what a run changed
-  pgsh -e CODE | pgsh - | pgsh lua FILE   Lua: one line | from standard input | a program with plain Lua
-  pgsh help TOPIC                         exit, options, a procedure, or a name scripts use: step, wait, psql …
-  pgsh completion bash|zsh|fish           completion for your shell
-
-]]
 
 local OPTIONS = [[
   -n, --dry-run            the same as plan
@@ -35,7 +18,7 @@ local OPTIONS = [[
       --start-at TIME      when "start" is: 14:00 (UTC), +10m, 2026-11-21T14:00:00Z; steps wait for their time
       --params FILE        parameters from a JSON file; flags win; PGSH_NAME in the environment comes last
   -o, --output text|json|jsonl
-      --state DIR          where runs are recorded (default $XDG_STATE_HOME/pgsh)
+      --state DIR          where runs are recorded (default $XDG_STATE_HOME/pgsh); postgresql://… shares them
       --color auto|always|never
   -q, --quiet   -v, --verbose
 ]]
@@ -58,6 +41,12 @@ The more particular one is given: a run that stops half way because a wait took 
 interrupted with 130, one that needs an answer with 4. The last line says in each case what is in effect, the run, and
 the next command to type.
 ]]
+
+local function environment()
+  local lines = { "Environment variables of pgsh's own; parameters are read from PGSH_NAME, services say theirs themselves", "" }
+  for _, own in ipairs(require "pgsh.variables") do lines[#lines + 1] = ("  %-20s  %s"):format(own.name, own.text) end
+  return table.concat(lines, "\n") .. "\n"
+end
 
 local function output(text)
   host.emit("output", { text = text })
@@ -84,7 +73,8 @@ local function wrapped(list, indent)
 end
 
 local function overview()
-  local text = OVERVIEW .. OPTIONS
+  local text = "pgsh: a shell for the people who keep Postgres running\n\n" .. commands.overview()
+    .. "\n  --help behind any of them says more; behind a FILE it lists the parameters, and --list the steps\n\n" .. OPTIONS
   local procedures = procedure_names()
   if #procedures > 0 then text = text .. "\nProcedures that come with it\n" .. wrapped(procedures, "  ") end
   return text .. "\nNames scripts use (pgsh help NAME)\n" .. wrapped(require("pgsh.meta").topics(), "  ")
@@ -122,7 +112,6 @@ end
 ---`pgsh FILE --help`
 ---@param invocation table
 function help.procedure(invocation)
-  if not invocation.file then return help.command(invocation) end
   local current, problem = loaded(invocation)
   -- A script that does not even get to its parameters has no help to give.
   if problem and #current.params.list == 0 then error(problem, 0) end
@@ -169,10 +158,32 @@ function help.list(invocation)
   output(table.concat(lines, "\n") .. "\n")
 end
 
+local TEXTS = {
+  exit = function() return EXITS end,
+  statuses = function() return EXITS end,
+  options = function() return OPTIONS end,
+  environment = environment,
+}
+
+-- A command may be called like a name scripts use (undo): then it is both.
 local function topic_text(topic)
-  if topic == "exit" or topic == "status" or topic == "statuses" then return EXITS end
-  if topic == "options" then return OPTIONS end
-  return require("pgsh.meta").text(topic)
+  if TEXTS[topic] then return TEXTS[topic]() end
+  local command, name = commands.text(topic), require("pgsh.meta").text(topic)
+  return command and name and command .. "\n" .. name or command or name
+end
+
+---What `pgsh help` knows besides procedures.
+---@return string[]
+function help.topics()
+  local names, seen = {}, {}
+  for _, list in ipairs { commands.names(), { "exit", "options", "environment" }, require("pgsh.meta").topics() } do
+    for _, name in ipairs(list) do
+      if not seen[name] then names[#names + 1] = name end
+      seen[name] = true
+    end
+  end
+  table.sort(names)
+  return names
 end
 
 ---`pgsh help [TOPIC]`
@@ -182,10 +193,16 @@ function help.command(invocation)
   if not topic then return output(overview()) end
   local text = topic_text(topic)
   if text then return output(text) end
-  if require("pgsh.load").find(topic) then return help.procedure { file = topic, options = { help = true } } end
-  local names = require("pgsh.meta").topics()
-  for _, name in ipairs { "exit", "options", table.unpack(procedure_names()) } do names[#names + 1] = name end
+  if require("pgsh.load").find(topic) then return help.procedure { file = topic, options = { help = true }, known = invocation.known } end
+  local names = help.topics()
+  for _, name in ipairs(procedure_names()) do names[#names + 1] = name end
   errors.raise("usage", "there is no help on %s%s", topic, require("pgsh.nearest").hint(topic, names))
+end
+
+---`pgsh COMMAND --help`
+---@param invocation table
+function help.of_command(invocation)
+  output(commands.text(invocation.command))
 end
 
 ---The global name whose value it is.

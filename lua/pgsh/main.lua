@@ -14,14 +14,13 @@ local COMMANDS = {
   eval = { "eval", "code" }, stdin = { "eval", "stdin" },
 }
 
--- Options that turn a procedure's command into a description of it.
+-- Options that turn a command into a description of it, or of its procedure. A command whose help is wanted is never carried out.
 local function command_of(invocation)
   local options = invocation.options or {}
   local command = invocation.command or "run"
-  if command == "run" or command == "plan" or command == "checklist" then
-    if options.help then return { "help", "procedure" } end
-    if options.list then return { "help", "list" } end
-  end
+  local loads = command == "run" or command == "plan" or command == "checklist"
+  if options.help and command ~= "help" then return { "help", loads and invocation.file and "procedure" or "of_command" } end
+  if options.list and loads then return { "help", "list" } end
   local known = COMMANDS[command]
   if not known then require("pgsh.errors").raise("usage", "unknown command %s (see pgsh help)", tostring(command)) end
   return known

@@ -220,8 +220,8 @@ static void cli_close(Cli *cli) {
 }
 
 static void cli_run(Cli *cli) {
-  cli->lua = strcmp(cli->invocation.command, "lua") == 0;
-  cli->shell = strcmp(cli->invocation.command, "shell") == 0;
+  cli->lua = strcmp(cli->invocation.command, "lua") == 0 && !cli->invocation.help;
+  cli->shell = strcmp(cli->invocation.command, "shell") == 0 && !cli->invocation.help;
   bool ready = cli_open(cli) && cli_start(cli);
   if (ready) {
     signals_arm(cli->vm);

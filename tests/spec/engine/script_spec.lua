@@ -120,6 +120,51 @@ describe("a script", function()
     end)
   end)
 
+  -- The words the command line knows, from its own table.
+  local function known_commands()
+    local file = assert(io.open "src/cli/options.c")
+    local body = file:read("a"):match "options_commands%[%] = (%b{})"
+    file:close()
+    local names = {}
+    for name in body:gmatch '{"(%w+)",' do names[#names + 1] = name end
+    assert.is_true(#names >= 15)
+    return names
+  end
+
+  it("has help for every command, also as its --help", function()
+    local overview = box:pgsh("help").out
+    local how = { eval = { "-e", "error 'it was run'", "--help" }, stdin = { "-", "--help" } }
+    for _, name in ipairs(known_commands()) do
+      -- `pgsh help --help` is `pgsh --help`: the overview.
+      local asked = box:pgsh(table.unpack(how[name] or { name, name == "help" and name or "--help" }))
+      assert.same({ 0, "" }, { asked.exit, asked.err }, name)
+      local usage = asked.out:match "^(pgsh [^\n]+)\n%s+%S"
+      assert.is_truthy(usage, asked.out)
+      assert.match(usage, overview, 1, true)
+      if not how[name] then
+        assert.match(asked.out, box:pgsh("help", name).out, 1, true)
+        assert.match("\n" .. name .. "\n", "\n" .. box:pgsh("completion", "topics").out, 1, true)
+      end
+    end
+    assert.match("PGSH_PATH", box:pgsh("help", "environment").out, 1, true)
+    assert.match("did you mean resume?", box:pgsh("help", "resmue").err, 1, true)
+  end)
+
+  it("carries nothing out whose help is wanted", function()
+    box:procedure [[step "One" {
+      run = function() sh.run "echo x >>made" sh.run "test -e fixed" end, undo = function() sh.run "touch undone" end,
+    }]]
+    assert.equal(5, box:pgsh("proc.lua", "-y", "--on-failure", "stop").exit)
+    box:write("fixed", "")
+    assert.match("^pgsh resume", box:pgsh("resume", "last", "-y", "--help").out)
+    assert.match("^pgsh undo", box:pgsh("undo", "--help", "last", "-y").out)
+    assert.equal("x\n", box:read "made")
+    assert.is_nil(box:read "undone")
+    box:write("plain.lua", "print 'it was run'")
+    assert.match("^pgsh %-e CODE", box:pgsh("lua", "--help", "plain.lua").out)
+    assert.equal("it was run\n", box:pgsh("lua", "plain.lua", "--help").out)
+  end)
+
   it("has help for every name it can use", function()
     local topics = box:pgsh("completion", "topics").out
     for topic in ("step manual preflight fact param clock at extend before after replace skip defaults wait ask log spawn tripwire problem "
