@@ -48,7 +48,7 @@ static void on_notice(void *arg, const char *message) {
   (void)message;
 }
 
-static bool pgsync_connect(PgSync *db, Err *err) {
+bool pgsync_connect(PgSync *db, Err *err) {
   if (db->conn != NULL && PQstatus(db->conn) == CONNECTION_OK) return true;
   PQfinish(db->conn);
   /* Defaults first: what the conninfo says (expanded from dbname) comes later and wins. */
@@ -86,11 +86,15 @@ bool pgsync_exec(PgSync *db, const char *sql, size_t nparams, const char *const 
   ExecStatusType status = PQresultStatus(result);
   bool ok = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
   if (ok && rows != NULL) pgsync_take_rows(result, rows);
-  if (!ok) {
-    bool down = PQstatus(db->conn) != CONNECTION_OK;
-    pgsync_set_error(db, down ? ERR_PSQL_CONNECT : ERR_PSQL, "the shared state", result, err);
-  }
+  /* A line that was found cut while the statement was sent still counts as good in libpq, when the server's last words are there
+   * to be read. What has no SQLSTATE is not the server's answer. */
+  bool down = PQstatus(db->conn) != CONNECTION_OK || (!ok && PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL);
+  if (!ok) pgsync_set_error(db, down ? ERR_PSQL_CONNECT : ERR_PSQL, "the shared state", result, err);
   PQclear(result);
+  if (down) {
+    PQfinish(db->conn);
+    db->conn = NULL;
+  }
   return ok;
 }
 

@@ -1,8 +1,8 @@
 /* pgsync: a small blocking PostgreSQL client, for the run store only.
  *
  * The journal must be on disk before an effect is let out, so there is nothing the process could do meanwhile: here blocking is
- * the point. Bounded all the same: connect_timeout and tcp_user_timeout are 10 s unless the conninfo says otherwise. Scripts use
- * net/pg, which never blocks. */
+ * the point. Not for two threads at once. Bounded all the same: connect_timeout and tcp_user_timeout are 10 s unless the conninfo
+ * says otherwise. Scripts use net/pg, which never blocks. */
 #ifndef PGSH_NET_PGSYNC_H
 #define PGSH_NET_PGSYNC_H
 
@@ -18,6 +18,10 @@ PgSync *pgsync_new(const char *conninfo);
 void pgsync_free(PgSync *db);
 /* Host and database for people, without credentials. Borrowed. */
 const char *pgsync_where(const PgSync *db);
+
+/* Connect when there is no connection or it is known to be down: the statements below do that by themselves. Nothing is sent over
+ * one that looks well. */
+bool pgsync_connect(PgSync *db, Err *err);
 
 typedef struct PgSyncRows {
   char **values; /* rows × columns, NULL for SQL NULL */

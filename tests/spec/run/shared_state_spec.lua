@@ -79,6 +79,26 @@ step "Second" (function() sh.run { "sh", "-c", "echo second >>made" } end)
     assert.equal("0", (server:psql "select count(*) - count(distinct seq) from pgsh.event"):match "%d+")
   end)
 
+  it("survives it also with more to write than goes out at once", function()
+    box:procedure [[
+step "First" (function()
+  sh.run "touch began"
+  sh.read "until test -e go; do sleep 0.05; done"
+  for _ = 1, 100 do file.read "proc.lua" end
+  sh.run "echo first >>made"
+end)
+]]
+    local run = host.spawn("holder", box.pgsh, box, "proc.lua", "-y", "--no-input", "--state", state)
+    repeat host.sleep(0.02) until box:read "began"
+    host.sleep(0.1)
+    server:stop "immediate"
+    server:start()
+    box:write("go", "")
+    local result = run:join()
+    assert.equal(0, result.exit, result.all)
+    assert.equal("first\n", box:read "made")
+  end)
+
   it("that cannot be reached refuses before anything is done", function()
     local result = box:pgsh("proc.lua", "-y", "--no-input", "--state", "postgresql://postgres:topsecret123@127.0.0.1:1/x")
     assert.truthy(result.exit ~= 0)
