@@ -22,11 +22,11 @@ struct StorePg {
 
 #define LOCK_NUMBER "hashtextextended('pgsh ' || $1, 7263)"
 
-static const char *const store_pg_schema[] = {
-    "create schema if not exists pgsh",
-    "create table if not exists pgsh.event (run text not null, seq bigint not null, event json not null, primary key (run, seq))",
-    "create table if not exists pgsh.lock (key text primary key, holder text not null)",
-};
+static const char store_pg_schema[] = "do $$ begin perform pg_advisory_xact_lock(hashtextextended('pgsh schema', 7263)); "
+                                      "create schema if not exists pgsh; "
+                                      "create table if not exists pgsh.event (run text not null, seq bigint not null, event json "
+                                      "not null, primary key (run, seq)); "
+                                      "create table if not exists pgsh.lock (key text primary key, holder text not null); end $$";
 
 StorePg *store_pg_new(const char *conninfo) {
   StorePg *store = mem_alloc(sizeof *store);
@@ -45,7 +45,8 @@ void store_pg_free(StorePg *store) {
   free(store);
 }
 
-/* Look before making: `create … if not exists` needs the right to create even when there is nothing to do. */
+/* Look before making: `create … if not exists` needs the right to create even when there is nothing to do. One after the other:
+ * two that make at the same time would trip over each other. */
 static bool store_pg_prepare(StorePg *store, Err *err) {
   PgSyncRows rows;
   if (store->ready) return true;
@@ -54,8 +55,7 @@ static bool store_pg_prepare(StorePg *store, Err *err) {
     return false;
   bool there = pgsync_value(&rows, 0, 0)[0] == 't';
   pgsync_free_rows(&rows);
-  for (size_t i = 0; !there && i < sizeof store_pg_schema / sizeof store_pg_schema[0]; i++)
-    if (!pgsync_exec(store->db, store_pg_schema[i], 0, NULL, NULL, err)) return false;
+  if (!there && !pgsync_exec(store->db, store_pg_schema, 0, NULL, NULL, err)) return false;
   return store->ready = true;
 }
 

@@ -79,6 +79,18 @@ step "Second" (function() sh.run { "sh", "-c", "echo second >>made" } end)
     assert.equal("0", (server:psql "select count(*) - count(distinct seq) from pgsh.event"):match "%d+")
   end)
 
+  it("is made once, whoever comes first", function()
+    for _ = 1, 3 do
+      server:psql "drop schema if exists pgsh cascade"
+      local tasks = {}
+      for i = 1, 8 do tasks[i] = host.spawn("first", box.pgsh, box, "runs", "--state", state) end
+      for _, task in ipairs(tasks) do
+        local result = task:join()
+        assert.equal(0, result.exit, result.all)
+      end
+    end
+  end)
+
   it("survives it also with more to write than goes out at once", function()
     box:procedure [[
 step "First" (function()
