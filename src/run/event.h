@@ -21,7 +21,8 @@ typedef enum EventType {
 typedef enum EventDurability {
   EVENT_LIVE,   /* shown, never written */
   EVENT_KEPT,   /* written with the next synced one, or at the end */
-  EVENT_TOLD,   /* as kept, but into a file at once, for whoever looks from another terminal; not synced */
+  EVENT_TOLD,   /* as kept, but for whoever looks from another terminal: in a file at once (not synced), in a shared database soon
+                 */
   EVENT_SYNCED, /* on disk before stream_emit returns */
 } EventDurability;
 

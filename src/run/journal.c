@@ -20,13 +20,14 @@
 #define JOURNAL_AHEAD_BYTES (256 * 1024)
 
 struct Journal {
-  int fd; /* -1: remote */
-  bool (*append)(void *self, const char *lines, size_t len, Err *err);
+  int fd;                    /* -1: elsewhere */
+  const JournalPlace *place; /* NULL: a file */
   void *self;
   Buf pending;
   off_t written, reserved; /* of the file */
   int64_t seen_ms;         /* when a wait's last sight was written; 0: none of this wait */
   bool broken;
+  bool told; /* elsewhere: what was told may not be there yet */
 };
 
 static Journal *journal_on(int fd) {
@@ -35,9 +36,9 @@ static Journal *journal_on(int fd) {
   return journal;
 }
 
-Journal *journal_remote(bool (*append)(void *self, const char *lines, size_t len, Err *err), void *self) {
+Journal *journal_remote(const JournalPlace *place, void *self) {
   Journal *journal = journal_on(-1);
-  journal->append = append;
+  journal->place = place;
   journal->self = self;
   return journal;
 }
@@ -173,10 +174,11 @@ json_t *journal_first(const char *path) {
 }
 
 static bool journal_flush_remote(Journal *journal, Err *err) {
-  if (journal->pending.len == 0) return true;
+  if (journal->pending.len == 0 && !journal->told) return true;
   Err failure = {0};
-  if (journal->append(journal->self, journal->pending.data, journal->pending.len, &failure)) {
+  if (journal->place->append(journal->self, buf_str(&journal->pending), journal->pending.len, &failure)) {
     buf_clear(&journal->pending);
+    journal->told = false;
     err_fini(&failure);
     return true;
   }
@@ -187,9 +189,16 @@ static bool journal_flush_remote(Journal *journal, Err *err) {
   return false;
 }
 
+/* What need not be durable must not wait for a network. */
+static bool journal_tell(Journal *journal) {
+  journal->place->tell(journal->self, journal->pending.data, journal->pending.len);
+  buf_clear(&journal->pending);
+  return journal->told = true;
+}
+
 static bool journal_flush(Journal *journal, bool sync, Err *err) {
   if (journal->broken) return err_set(err, ERR_JOURNAL, "the journal could not be written before");
-  if (journal->append != NULL) return journal_flush_remote(journal, err);
+  if (journal->place != NULL) return sync ? journal_flush_remote(journal, err) : journal_tell(journal);
   size_t done = 0;
   off_t end = journal->written + (off_t)journal->pending.len;
   /* Where it cannot be reserved the file grows with each write, as files do. */
@@ -246,7 +255,7 @@ bool journal_view(void *self, EventType type, json_t *event, Err *err) {
   if (durability == EVENT_LIVE || journal_has_seen(journal, type)) return true;
   json_dump_callback(event, on_dump, &journal->pending, JSON_COMPACT);
   buf_add_char(&journal->pending, '\n');
-  bool sync = durability == EVENT_SYNCED, told = durability == EVENT_TOLD && journal->append == NULL;
+  bool sync = durability == EVENT_SYNCED, told = durability == EVENT_TOLD;
   if (!sync && !told && journal->pending.len < JOURNAL_BACKLOG_BYTES) return true;
   return journal_flush(journal, sync, err);
 }

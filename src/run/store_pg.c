@@ -1,18 +1,23 @@
 /* store_pg: see store_pg.h. */
 #include "run/store_pg.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "net/pgsync.h"
+#include "run/teller.h"
 
 typedef struct Held {
   char *key, *holder;
+  unsigned generation; /* of the connection that has it */
 } Held;
 
 struct StorePg {
+  Teller *teller;
+  pthread_mutex_t line; /* of what follows: the teller's thread sends, too */
   PgSync *db;
   bool ready; /* the schema is there */
   char run[STORE_ID_SIZE];
@@ -28,14 +33,20 @@ static const char store_pg_schema[] = "do $$ begin perform pg_advisory_xact_lock
                                       "not null, primary key (run, seq)); "
                                       "create table if not exists pgsh.lock (key text primary key, holder text not null); end $$";
 
+static bool store_pg_send(void *self, const char *lines, size_t len, Err *err);
+
 StorePg *store_pg_new(const char *conninfo) {
   StorePg *store = mem_alloc(sizeof *store);
   store->db = pgsync_new(conninfo);
+  pthread_mutex_init(&store->line, NULL);
+  store->teller = teller_new(store_pg_send, store);
   return store;
 }
 
 void store_pg_free(StorePg *store) {
   if (store == NULL) return;
+  teller_free(store->teller);
+  pthread_mutex_destroy(&store->line);
   for (size_t i = 0; i < store->held_count; i++) {
     free(store->held[i].key);
     free(store->held[i].holder);
@@ -85,14 +96,21 @@ static bool store_pg_take(StorePg *store, const char *key, const char *holder, E
                      2, params, NULL, err);
 }
 
-bool store_pg_lock(StorePg *store, const char *key, const char *holder, Err *err) {
+static bool store_pg_hold(StorePg *store, const char *key, const char *holder, Err *err) {
   if (!store_pg_prepare(store, err) || !store_pg_take(store, key, holder, err)) return false;
   store->held = mem_realloc(store->held, (store->held_count + 1) * sizeof(Held));
-  store->held[store->held_count++] = (Held){mem_strdup(key), mem_strdup(holder)};
+  store->held[store->held_count++] = (Held){mem_strdup(key), mem_strdup(holder), pgsync_generation(store->db)};
   return true;
 }
 
-void store_pg_unlock(StorePg *store, const char *key) {
+bool store_pg_lock(StorePg *store, const char *key, const char *holder, Err *err) {
+  pthread_mutex_lock(&store->line);
+  bool ok = store_pg_hold(store, key, holder, err);
+  pthread_mutex_unlock(&store->line);
+  return ok;
+}
+
+static void store_pg_let_go(StorePg *store, const char *key) {
   for (size_t i = 0; i < store->held_count; i++) {
     Held *held = &store->held[i];
     if (strcmp(held->key, key) != 0) continue;
@@ -105,10 +123,22 @@ void store_pg_unlock(StorePg *store, const char *key) {
   }
 }
 
-/* After the line was lost: the locks went with the session. Somebody else may hold one by now. */
-static bool store_pg_retake(StorePg *store, Err *err) {
-  for (size_t i = 0; i < store->held_count; i++)
-    if (!store_pg_take(store, store->held[i].key, store->held[i].holder, err)) return false;
+void store_pg_unlock(StorePg *store, const char *key) {
+  pthread_mutex_lock(&store->line);
+  store_pg_let_go(store, key);
+  pthread_mutex_unlock(&store->line);
+}
+
+/* The line is up, with all locks. Those of a session that was lost went with it, and somebody else may hold one by now. */
+static bool store_pg_ready(StorePg *store, Err *err) {
+  if (!pgsync_connect(store->db, err)) return false;
+  unsigned generation = pgsync_generation(store->db);
+  for (size_t i = 0; i < store->held_count; i++) {
+    Held *held = &store->held[i];
+    if (held->generation == generation) continue;
+    if (!store_pg_take(store, held->key, held->holder, err)) return false;
+    held->generation = generation;
+  }
   return true;
 }
 
@@ -136,27 +166,45 @@ static bool store_pg_insert(StorePg *store, const char *array, Err *err) {
                      2, params, NULL, err);
 }
 
-static bool store_pg_append(void *self, const char *text, size_t len, Err *err) {
-  StorePg *store = self;
-  char *array = store_pg_array(text, len);
-  bool ok = store_pg_insert(store, array, err);
+static bool store_pg_insert_lines(StorePg *store, const char *lines, size_t len, Err *err) {
+  char *array = store_pg_array(lines, len);
+  bool ok = false;
   /* Once more on a new connection: a row that had arrived is not doubled, its (run, seq) is the key. */
-  if (!ok && err != NULL && err->code == ERR_PSQL_CONNECT) {
-    unsigned before = pgsync_generation(store->db);
-    ok = pgsync_exec(store->db, "select 1", 0, NULL, NULL, err) && pgsync_generation(store->db) != before &&
-         store_pg_retake(store, err) && store_pg_insert(store, array, err);
+  for (int tries = 0; !ok && tries < 2; tries++) {
+    if (!store_pg_ready(store, err)) break;
+    ok = store_pg_insert(store, array, err);
+    if (!ok && err->code != ERR_PSQL_CONNECT) break;
   }
   free(array);
   return ok;
 }
 
+/* TellerSend. */
+static bool store_pg_send(void *self, const char *lines, size_t len, Err *err) {
+  StorePg *store = self;
+  pthread_mutex_lock(&store->line);
+  bool ok = store_pg_insert_lines(store, lines, len, err);
+  pthread_mutex_unlock(&store->line);
+  return ok;
+}
+
+static bool store_pg_append(void *self, const char *lines, size_t len, Err *err) {
+  return teller_append(((StorePg *)self)->teller, lines, len, err);
+}
+
+static void store_pg_tell(void *self, const char *lines, size_t len) { teller_tell(((StorePg *)self)->teller, lines, len); }
+
 static Journal *store_pg_journal(StorePg *store, const char *id) {
   snprintf(store->run, sizeof store->run, "%s", id);
-  return journal_remote(store_pg_append, store);
+  static const JournalPlace place = {.append = store_pg_append, .tell = store_pg_tell};
+  return journal_remote(&place, store);
 }
 
 Journal *store_pg_begin(StorePg *store, const char *id, Err *err) {
-  return store_pg_prepare(store, err) ? store_pg_journal(store, id) : NULL;
+  pthread_mutex_lock(&store->line);
+  bool ok = store_pg_prepare(store, err);
+  pthread_mutex_unlock(&store->line);
+  return ok ? store_pg_journal(store, id) : NULL;
 }
 
 Journal *store_pg_resume(StorePg *store, const char *id, json_t **events, Err *err) {
@@ -164,10 +212,17 @@ Journal *store_pg_resume(StorePg *store, const char *id, json_t **events, Err *e
   return *events != NULL ? store_pg_journal(store, id) : NULL;
 }
 
+/* A statement that reads, on a database that has the schema. */
+static bool store_pg_select(StorePg *store, const char *sql, const char *param, PgSyncRows *rows, Err *err) {
+  pthread_mutex_lock(&store->line);
+  bool ok = store_pg_prepare(store, err) && pgsync_exec(store->db, sql, param != NULL, &param, rows, err);
+  pthread_mutex_unlock(&store->line);
+  return ok;
+}
+
 json_t *store_pg_read(StorePg *store, const char *id, Err *err) {
   PgSyncRows rows;
-  if (!store_pg_prepare(store, err)) return NULL;
-  if (!pgsync_exec(store->db, "select event from pgsh.event where run = $1 order by seq", 1, &id, &rows, err)) return NULL;
+  if (!store_pg_select(store, "select event from pgsh.event where run = $1 order by seq", id, &rows, err)) return NULL;
   json_t *events = json_array();
   for (size_t i = 0; i < rows.rows; i++) {
     json_error_t where;
@@ -189,7 +244,7 @@ StoreRun *store_pg_list(StorePg *store, size_t *count, Err *err) {
       "'advisory' "
       "and granted and database = (select oid from pg_database where datname = current_database()) and objsubid = 1 and "
       "(classid::bigint << 32) | objid::bigint = hashtextextended('pgsh run ' || e.run, 7263)) as held) h order by 2 desc";
-  if (!store_pg_prepare(store, err) || !pgsync_exec(store->db, sql, 0, NULL, &rows, err)) return runs;
+  if (!store_pg_select(store, sql, NULL, &rows, err)) return runs;
   runs = mem_realloc(runs, sizeof *runs * (rows.rows + 1));
   for (size_t i = 0; i < rows.rows; i++) {
     StoreRun *run = &runs[(*count)++];

@@ -25,7 +25,7 @@ describe("a shared state", function()
   end)
   after_each(function() box:close() end)
 
-    local function stopped()
+  local function stopped()
     local result = box:pgsh("proc.lua", "-y", "--no-input", "--state", state)
     assert.equal(5, result.exit, result.all)
     return result.err:match "run (%w+)"
@@ -109,6 +109,70 @@ end)
     local result = run:join()
     assert.equal(0, result.exit, result.all)
     assert.equal("first\n", box:read "made")
+  end)
+
+  -- A run that waits until the file `go` is there, and sees the file `seen`; then until `on` is there.
+  local function waiting()
+    box:procedure [[
+step "Upgrade" (function()
+  sh.run "echo one >>made"
+  wait.upto("60s", "the upgrade", function()
+    return sh.read("test -e go", { ok = { 0, 1 } }).exit == 0, file.read "seen"
+  end, { every = "500ms" })
+  for _ = 1, 600 do file.read "seen" end
+  sh.read "touch read"
+  wait.upto("60s", "the follower", function() return sh.read("test -e on", { ok = { 0, 1 } }).exit == 0 end, { every = "500ms" })
+  sh.run "echo two >>made"
+end)
+]]
+    box:write("seen", "40 %")
+    return host.spawn("waiting", box.pgsh, box, "proc.lua", "-y", "--no-input", "--state", state)
+  end
+
+  local function sees(text)
+    local status
+    for _ = 1, 100 do
+      status = box:pgsh("status", "last", "--state", state)
+      if status.out:find(text, 1, true) then return status.out end
+      host.sleep(0.1)
+    end
+    error("not seen: " .. text .. " in: " .. status.all)
+  end
+
+  it("tells another machine what a run waits for, and what it saw last", function()
+    local run = waiting()
+    assert.match("is running; at step 1 of 1, Upgrade; waiting for the upgrade: 40 %% %(%d+:%d+:%d+%)", sees "waiting for the upgrade")
+    box:write("go", "")
+    box:write("on", "")
+    assert.equal(0, run:join().exit)
+    local events = box:pgsh("show", "last", "-o", "jsonl", "--state", state).out
+    local expected = 0
+    for seq in events:gmatch '"seq": ?(%d+)' do
+      assert.is_true(tonumber(seq) > expected, events)
+      expected = tonumber(seq)
+    end
+    for kind, count in pairs { ["wait.seen"] = 1, ["effect.outcome"] = 2, ["run.ended"] = 1 } do
+      assert.equal(count, select(2, events:gsub('"' .. kind:gsub("%.", "%%.") .. '"', "")), kind)
+    end
+  end)
+
+  it("that is away for a while disturbs no wait, and learns of it afterwards", function()
+    local run = waiting()
+    sees "waiting for the upgrade"
+    server:stop "immediate"
+    box:write("go", "")
+    for _ = 1, 200 do
+      if box:read "read" then break end
+      host.sleep(0.05)
+    end
+    assert.truthy(box:read "read") -- and with that more than is held back on disk
+    server:start()
+    assert.match("is running; at step 1 of 1, Upgrade; waiting for the follower", sees "waiting for the follower")
+    box:write("on", "")
+    local result = run:join()
+    assert.equal(0, result.exit, result.all)
+    assert.equal("one\ntwo\n", box:read "made")
+    assert.equal("t", server:psql "select count(*) = count(distinct seq) and count(*) > 600 from pgsh.event")
   end)
 
   it("that cannot be reached refuses before anything is done", function()
