@@ -7,11 +7,12 @@ local commands = {}
 -- are special; example: one call.
 local ENTRIES = {
   {
-    name = "shell", usage = "pgsh | pgsh shell CONNINFO", brief = "the interactive shell; without a terminal: entries from standard input",
+    name = "shell", usage = "pgsh | pgsh shell [CONNINFO] [-c ENTRIES]",
+    brief = "the interactive shell; without a terminal: entries from standard input",
     text = [[
 Lua and SQL for an incident. Reads work at once; each change is shown and asked about, and all of it is journaled as a run.
 CONNINFO, or PGHOST, PGSERVICE or PGDATABASE in the environment, makes the handle db. Inside: help, ?name, \?.
-Without a terminal the entries come from standard input, and the first that fails ends it.
+Without a terminal the entries come from standard input, with -c from the command line; the first that fails ends it.
 
 Exit status: 0; of standard input also that of the entry that failed, 4 when a change needed an answer, 5 when
 there were changes before it; 6 when the outcome of a change is not known.]],

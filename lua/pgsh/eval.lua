@@ -24,13 +24,19 @@ local function prepare(invocation)
   return load.environment "."
 end
 
+-- What does not compile may have been meant as SQL.
+local function refuse(problem, text, instead)
+  if require("pgsh.shell.parse").is_sql(text) then problem.hint = instead end
+  error(problem, 0)
+end
+
 -- The chunk's results; an expression's value is what it returns.
 local function compile(text, name, env)
   local f = host.compile("return " .. text, name, env)
   if f then return f, true end
   local problem
   f, problem = host.compile(text, name, env)
-  if not f then error(problem, 0) end
+  if not f then refuse(problem, text, "SQL: pgsh -c") end
   return f, false
 end
 
@@ -50,7 +56,7 @@ function eval.stdin(invocation)
   local text = io.stdin:read(LIMIT) or "" -- before anything runs: there is nothing yet that could be kept waiting
   local env = prepare(invocation)
   local f, problem = host.compile(text, "=(standard input)", env)
-  if not f then error(problem, 0) end
+  if not f then refuse(problem, text, "SQL: pgsh without the -") end
   f(table.unpack(invocation.words or {}))
 end
 

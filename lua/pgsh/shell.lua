@@ -528,30 +528,35 @@ local function load_rc(self)
   end
 end
 
--- Standard input is no terminal: entries one after the other, until the first that fails.
-local function pipe_mode(self)
+-- Can this line make what was not whole before it whole? Then it is worth looking again.
+local function may_end(entry, line)
+  return not (entry and entry.sql) or line:find("[;/]") or not line:find "%S"
+end
+
+-- Entries one after the other, until the first that fails: from standard input, or those of -c.
+local function pipe_mode(self, text)
   self.piped = true
-  local text = io.stdin:read(LIMIT) or "" -- before anything runs: there is nothing yet that could be kept waiting
   host.gate(function(change) self.gate:check(change) end)
-  local lines, first = {}, true
+  local lines, entry = {}, nil
   for line in (text .. "\n"):gmatch("(.-)\n") do
-    if first and line:sub(1, 1) == "#" then line = "" end -- a shebang line
-    first = false
     lines[#lines + 1] = line
-    local entry_text = table.concat(lines, "\n")
-    local entry = self:parse(entry_text)
-    if entry.kind ~= "incomplete" then
-      lines = {}
-      if entry.kind ~= "empty" then
-        local ok, problem = self:evaluate(entry_text, entry)
-        if not ok then return problem end
+    if may_end(entry, line) then
+      local entry_text = table.concat(lines, "\n")
+      entry = self:parse(entry_text)
+      if entry.kind ~= "incomplete" then
+        lines = {}
+        if entry.kind ~= "empty" then
+          local ok, problem = self:evaluate(entry_text, entry)
+          if not ok then return problem end
+        end
+        entry = nil
+        if self.over ~= nil then return nil end
       end
-      if self.over ~= nil then return nil end
     end
   end
   local rest = table.concat(lines, "\n")
   if rest:find("%S") then
-    local entry = self:parse(rest .. (parse.is_sql(rest) and "\n;" or ""))
+    entry = self:parse(rest .. "\n\n")
     if entry.kind == "incomplete" then
       local _, problem = host.compile(rest, "=(end of input)", self.env)
       return problem or host.error("usage", { message = "the last statement is not complete" })
@@ -560,6 +565,14 @@ local function pipe_mode(self)
     if not ok then return problem end
   end
   self.jobs:wait_all()
+end
+
+-- What stands behind -c, or standard input, all of it before anything runs: there is nothing yet that could be kept waiting.
+local function entries_given(current)
+  local given = current.options.command
+  if given and #given > 0 then return table.concat(given, "\n") end
+  if host.interactive() then return nil end
+  return ((io.stdin:read(LIMIT) or ""):gsub("^#![^\n]*", "", 1))
 end
 
 local function banner()
@@ -577,10 +590,11 @@ function shell.command(invocation)
   if conninfo or host.getenv "PGHOST" or host.getenv "PGSERVICE" or host.getenv "PGDATABASE" then
     self.vars.db = self.env.psql(conninfo)
   end
-  if not host.interactive() then
+  local entries = entries_given(current)
+  if entries then
     if not host.terminal().terminal then self.format.format = "tsv" end
     self.format.max_rows = 0
-    return ending(self, pipe_mode(self))
+    return ending(self, pipe_mode(self, entries))
   end
   load_rc(self)
   if not current.options.quiet then banner() end

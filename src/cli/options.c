@@ -41,6 +41,7 @@ static const Option options_known[] = {
     {"--help", 'h', OPTION_FLAG, OPTION(help), NULL},
     {"--version", 0, OPTION_FLAG, OPTION(version), NULL},
     {"--eval", 'e', OPTION_CODE, OPTION(code), NULL},
+    {"--command", 'c', OPTION_LIST, OPTION(entries), NULL},
 };
 #define OPTIONS_COUNT (sizeof options_known / sizeof options_known[0])
 
@@ -278,7 +279,7 @@ static bool parser_words(Parser *parser) {
 /* `pgsh --rehearse FILE.lua`: the word behind an unknown flag was the FILE after all. */
 static void parser_find_file(Parser *parser) {
   Invocation *to = parser->to;
-  bool wants = parser->command == NULL ? !to->has_code : parser->command->takes_file;
+  bool wants = parser->command == NULL ? !to->has_code && to->entries.count == 0 : parser->command->takes_file;
   for (size_t i = 0; wants && to->file == NULL && i < to->rest.count; i++) {
     const char *word = to->rest.items[i], *dot = strrchr(word, '.');
     if (word[0] == '-' || dot == NULL || strcmp(dot, ".lua") != 0) continue;
@@ -295,6 +296,9 @@ static bool parser_settle(Parser *parser) {
   if (to->has_code && parser->command == NULL) parser->command = command_find("eval", COMMANDS_COUNT);
   if (to->has_code && strcmp(parser->command->name, "eval") != 0)
     return err_set(parser->err, ERR_USAGE, "-e does not go together with %s", parser->command->name);
+  if (to->entries.count > 0 && parser->command == NULL) parser->command = command_find("shell", COMMANDS_COUNT);
+  if (to->entries.count > 0 && strcmp(parser->command->name, "shell") != 0)
+    return err_set(parser->err, ERR_USAGE, "-c does not go together with %s", parser->command->name);
   if (parser->command == NULL) parser->command = command_find(to->help || to->version ? "help" : "shell", COMMANDS_COUNT);
   if (!parser->command->takes_others && to->rest.count > 0) return option_refuse(parser, to->rest.items[0]);
   bool plan = to->dry_run && strcmp(parser->command->name, "run") == 0;
@@ -311,7 +315,8 @@ bool options_parse(Invocation *invocation, int argc, char **argv, Err *err) {
 void options_fini(Invocation *invocation) {
   char *texts[] = {invocation->from,   invocation->until, invocation->on_failure, invocation->start_at,
                    invocation->output, invocation->state, invocation->color};
-  OptionsWords *lists[] = {&invocation->words, &invocation->rest, &invocation->confirm, &invocation->skip, &invocation->params};
+  OptionsWords *lists[] = {&invocation->words, &invocation->rest,   &invocation->confirm,
+                           &invocation->skip,  &invocation->params, &invocation->entries};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
     free(texts[i]);
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)

@@ -24,6 +24,7 @@ typedef struct Invocation {
   OptionsWords words;  /* the free words behind it (all of them for commands that take no file) */
   OptionsWords rest;   /* options that are not pgsh's, and the words behind them */
   Buf code;            /* -e */
+  OptionsWords entries; /* -c: of the shell */
   OptionsWords confirm, skip, params;
   char *from, *until, *on_failure, *start_at, *output, *state, *color;
   bool dry_run, yes, no_input, step, quiet, verbose, list, help, version;

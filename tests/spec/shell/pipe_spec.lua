@@ -57,6 +57,16 @@ create or replace function pg_temp.f() returns int begin atomic select 1; select
     assert.is_nil(shell("select 1; select 1/0; select 2;\n").stdout:find "2")
   end)
 
+  it("takes entries from the command line", function()
+    local result = shell("", "-c", "select 1 as one; select 2 as two;", "-c", "x = 3\nx")
+    assert.equal("one\n1\ntwo\n2\n3\n", result.stdout)
+    assert.equal("a\n1\n", shell("", "shell", server:conninfo(), "-c", "select a from t where a = 1").stdout)
+    assert.equal(4, shell("", "-c", "delete from t;").exit)
+    assert.equal(2, shell("", "plan", "x.lua", "-c", "select 1;").exit)
+    assert.truthy(shell("", "-e", "select 1;").stderr:find("SQL: pgsh -c", 1, true))
+    assert.truthy(shell("select 1;", "-").stderr:find("SQL: pgsh without the -", 1, true))
+  end)
+
   it("makes what writes under the name of a read a change", function()
     server:psql "create sequence counter"
     local result = shell "select nextval('counter');\n"
