@@ -24,7 +24,8 @@
 ---is left: the sink's end comes only when the source has ended well (its command exited 0) and every filter is content. So a file has
 ---its name only when it is whole, a COPY is committed only when all of it came, and a command (a psql) that reads a stream which turns
 ---out to be cut short is ended before it could take the part for the whole. What such a command had already read stays read: then,
----and when it is interrupted, the outcome is *unknown*; when it failed by itself, *failed*.
+---and when it is interrupted, the outcome is *unknown*; when it failed by itself, *failed*. A pipe into a file that is timed out has
+---failed, too, and is never begun again by itself: it may take hours.
 ---@class pgsh.pipe
 ---@overload fun(parts: pgsh.PipeParts): pgsh.PipeResult
 local pipe = {}

@@ -80,8 +80,9 @@ function Ssh:output(command, options) end
 ---@return pgsh.PipePart
 function Ssh:input(command, options) end
 
----Replace a far file by one of ours: a temporary name beside it, SHA-256 compared where the far side has sha256sum, synced, renamed. A
----change; made again without harm when its outcome is unknown.
+---Replace a far file by one of ours: a temporary name beside it, size and (where the far side has sha256sum) SHA-256 compared, synced,
+---renamed. A change. Cut short or timed out it has failed, and nothing is there; when only the answer was lost, the far file is looked
+---at. It is never begun again by itself; tried again, or by a resumed run, it is made anew.
 ---@param here string
 ---@param there string
 ---@param options? pgsh.SshFileOptions

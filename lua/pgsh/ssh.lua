@@ -33,13 +33,16 @@ end
 
 local FILE_OPTIONS = { mode = true, become = true, timeout = true, what = true }
 
--- Takes standard input into a temporary name beside the file, compares, and renames. $1: the file, $2: its mode, $3: the digest.
+-- Takes standard input into a temporary name beside the file, compares, and renames: a part, which is all that comes when the line is
+-- lost, never gets there. $1: the file, $2: its mode, $3: the digest, $4: its size.
 local UPLOAD = [[
 t=$1.pgsh-$$
 trap 'rm -f -- "$t"' EXIT
 trap 'exit 143' HUP INT TERM
 umask 077
 cat >"$t" || exit 1
+n=$(wc -c <"$t") || exit 1
+[ "$n" -eq "$4" ] || { echo "$((n)) bytes arrived, not $4" >&2; exit 1; }
 if command -v sha256sum >/dev/null 2>&1; then
   d=$(sha256sum <"$t") || exit 1
   [ "${d%% *}" = "$3" ] || { echo "what arrived has the SHA-256 ${d%% *}, not $3" >&2; exit 1; }
@@ -59,19 +62,38 @@ local function check_path(name, path)
   if type(path) ~= "string" or path == "" then errors.usage("%s: a path expected, got %s", name, type(path)) end
 end
 
+local DIGEST = "if [ -r \"$1\" ] && command -v sha256sum >/dev/null 2>&1; then exec sha256sum <\"$1\"; fi"
+
+-- How long a far file is looked for whose arrival nobody told.
+local LOOK = "5s"
+
+-- The answer was lost behind the last byte: does the far side have it? What cannot be seen (yet) is not known.
+local function arrived(self, path, digest, options)
+  return require("pgsh.settle").look(LOOK, function()
+    return self:read({ "/bin/sh", "-c", DIGEST, "digest", path }, { become = options.become, what = "sha256sum " .. path }).out
+      :match "^%x+" == digest
+  end) or nil
+end
+
+local function size_of(path)
+  local handle <close> = assert(io.open(path, "rb"))
+  return handle:seek "end"
+end
+
 function Handle:upload(here, there, options)
   options = check_options("upload", options, FILE_OPTIONS)
   check_path("upload", here)
   check_path("upload", there)
   local mode = mode_text(options.mode or 420) -- 0644
   local file, hash, pipe = require "pgsh.file", require "pgsh.hash", require "pgsh.pipe"
-  local digest = hash.file(here)
+  local digest, size, began = hash.file(here), size_of(here), host.mono()
   -- A name that begins with a dash is no option of anybody's.
   local path = there:find "^%-" and "./" .. there or there
-  local sink = core.sink(self, { "/bin/sh", "-c", UPLOAD, "upload", path, mode, tostring(digest) },
+  local sink = core.sink(self, { "/bin/sh", "-c", UPLOAD, "upload", path, mode, tostring(digest), tostring(size) },
     { become = options.become, what = there })
   local result = pipe { file.reader(here), sink, timeout = options.timeout,
-    what = options.what or ("%s > %s"):format(here, there) }
+    what = options.what or ("%s > %s"):format(here, there),
+    resolve = function() return arrived(self, path, digest, options), { bytes = size, ms = host.mono() - began } end }
   return { path = there, bytes = result.bytes, sha256 = digest, ms = result.ms }
 end
 

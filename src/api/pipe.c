@@ -328,6 +328,7 @@ static int l_pipe(lua_State *L) {
       .args = 2,
       .unknown = args->unknown,
       .repeatable = sink->cls->repeatable,
+      .lengthy = sink->cls->repeatable,
       .start = pipe_begin,
       .push = pipe_push,
       .notes = sink->cls->notes,

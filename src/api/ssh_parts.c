@@ -22,19 +22,20 @@ static Stage *part_open(lua_State *L, const Part *part, Stage *(*make)(Ssh *, Ss
 
 static Stage *output_open(lua_State *L, Part *part) { return part_open(L, part, end_ssh_output); }
 static Stage *input_open(lua_State *L, Part *part) { return part_open(L, part, end_ssh_input); }
+static Stage *sink_open(lua_State *L, Part *part) { return part_open(L, part, end_ssh_whole_input); }
 
 static const PartClass output_class = {
     .role = PART_SOURCE, .kind = "ssh.output", .size = sizeof(SshArgs), .fini = ssh_args_fini, .open = output_open};
 static const PartClass input_class = {
     .role = PART_SINK, .kind = "ssh.input", .changes = true, .size = sizeof(SshArgs), .fini = ssh_args_fini, .open = input_open};
-/* One that may be fed again without harm: an upload. */
+/* One that acts on the whole stream only, and may be fed again without harm: an upload. */
 static const PartClass sink_class = {.role = PART_SINK,
                                      .kind = "ssh.upload",
                                      .changes = true,
                                      .repeatable = true,
                                      .size = sizeof(SshArgs),
                                      .fini = ssh_args_fini,
-                                     .open = input_open};
+                                     .open = sink_open};
 
 static int ssh_part(lua_State *L, const PartClass *cls, const char *const keys[]) {
   lua_settop(L, 3);

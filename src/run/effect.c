@@ -26,6 +26,7 @@ typedef struct EffectCall {
   char *verb, *show, *detail, *target;
   int order, effect, sends;
   int64_t started_ms;
+  bool let_out; /* by this attempt */
   bool shielded;
   Err err; /* of the last send */
 } EffectCall;
@@ -229,10 +230,21 @@ static void effect_shield(lua_State *L, EffectCall *call, bool on) {
   task_shield(task, on);
 }
 
+/* Without being asked: not when the operator wants to stop, and not again for hours. */
+static bool effect_may_repeat(lua_State *L, const EffectCall *call) {
+  return task_cancelled(task_current(L)) == ERR_NONE && !(call->spec.lengthy && call->let_out);
+}
+
+/* It cannot be told what became of it. */
+static int effect_not_told(lua_State *L, EffectCall *call, int at) {
+  if (call->spec.repeatable && call->sends < 2 && effect_may_repeat(L, call)) return effect_let_out(L, call, at);
+  return effect_unknown(L, call);
+}
+
 /* The service's record says so. Sent again, unless the operator wants to stop or it was tried often enough. */
 static int effect_did_not_happen(lua_State *L, EffectCall *call, int at) {
   ErrCode stopped = task_cancelled(task_current(L));
-  if (stopped == ERR_NONE && call->sends < EFFECT_MAX_SENDS) return effect_let_out(L, call, at);
+  if (call->sends < EFFECT_MAX_SENDS && effect_may_repeat(L, call)) return effect_let_out(L, call, at);
   if (call->err.code == ERR_UNKNOWN) call->err.code = stopped != ERR_NONE ? stopped : ERR_NOT_DONE;
   err_set_hint(&call->err, "the service's record says that it did not happen");
   return effect_fail(L, call, OUTCOME_FAILED, "record");
@@ -253,15 +265,11 @@ static int k_resolved(lua_State *L, int status, lua_KContext at) {
     effect_add_detail(call, &err);
     err_fini(&err);
   }
-  return effect_unknown(L, call);
+  return call->spec.lengthy && answered ? effect_not_told(L, call, (int)at) : effect_unknown(L, call);
 }
 
 static int effect_resolve(lua_State *L, EffectCall *call, int at) {
-  if (args_push(L, call->spec.options, "resolve") != LUA_TFUNCTION) {
-    if (call->spec.repeatable && call->sends < 2 && task_cancelled(task_current(L)) == ERR_NONE)
-      return effect_let_out(L, call, at);
-    return effect_unknown(L, call);
-  }
+  if (args_push(L, call->spec.options, "resolve") != LUA_TFUNCTION) return effect_not_told(L, call, at);
   /* Also when the operator has just pressed Ctrl-C: what became of a change must be known if it can be. */
   effect_shield(L, call, true);
   int base = lua_gettop(L);
@@ -292,6 +300,7 @@ static int effect_let_out(lua_State *L, EffectCall *call, int at) {
   Record *record = door_record(run->door, call->scope->branch, call->order, call->target, call->show);
   call->effect = record->effect;
   call->sends++;
+  call->let_out = true;
   record->notes = call->spec.notes;
   call->started_ms = clock_mono_ms();
   json_t *body = effect_body(call);

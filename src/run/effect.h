@@ -35,6 +35,7 @@ typedef struct EffectSpec {
   int options;        /* absolute stack index of the options table, or 0. The door reads `resolve` and `what` (replaces show) */
   bool unknown;       /* an argument is unknown (only in a plan): nothing is started, the answer is unknown too */
   bool repeatable;    /* a change that may be sent again without harm: an unknown outcome is settled by sending it again, once */
+  bool lengthy;       /* repeatable, but it may take hours: only a later attempt, which the operator begins, sends it again */
   /* Begin; raises nothing. The returned Op is armed or settled already; the door takes over the reference. */
   Op *(*start)(lua_State *L, int args);
   /* Push what the script gets from an Op that succeeded. A read may push any number of values and returns the count. A change

@@ -32,6 +32,8 @@ Stage *end_proc_input(ProcSpec spec, EndLines lines);
 /* `ssh` may be closed once the pipe runs: the stage then fails. NULL: it is closed already. */
 Stage *end_ssh_output(Ssh *ssh, SshSpec spec, EndLines lines);
 Stage *end_ssh_input(Ssh *ssh, SshSpec spec, EndLines lines);
+/* Of a command that acts only on the whole stream, and can tell a part from it: stopped before the end, it has done nothing. */
+Stage *end_ssh_whole_input(Ssh *ssh, SshSpec spec, EndLines lines);
 
 /* ---- a file (end_file.c) ---- */
 

@@ -37,6 +37,8 @@ static void child_fail(EndChild *child) {
     err_move(&err, &child->op->err);
   else if (child_is_good(child, &err))
     err_set(&err, ERR_PROCESS, "%s ended before it had read everything", stage_name(&child->stage));
+  bool idle = child->stage.cls->leaves == STAGE_LEAVES_WHOLE && !child->finishing;
+  if (idle && err.code == ERR_UNKNOWN) err.code = ERR_PROCESS; /* the line was lost, and with it the rest */
   child_close(child);
   stage_failed(&child->stage, &err);
 }

@@ -199,7 +199,7 @@ static const StageClass input_class = {.kind = "input",
                                        .put = end_child_put,
                                        .finish = end_child_finish,
                                        .stop = end_child_stop,
-                                       .leaves = true,
+                                       .leaves = STAGE_LEAVES_PARTS,
                                        .lines_done = end_child_lines_over,
                                        .free = end_free};
 

@@ -55,7 +55,15 @@ static const StageClass input_class = {.kind = "input",
                                        .put = end_child_put,
                                        .finish = end_child_finish,
                                        .stop = end_child_stop,
-                                       .leaves = true,
+                                       .leaves = STAGE_LEAVES_PARTS,
+                                       .lines_done = end_child_lines_over,
+                                       .free = end_free};
+static const StageClass whole_class = {.kind = "input",
+                                       .open = end_open,
+                                       .put = end_child_put,
+                                       .finish = end_child_finish,
+                                       .stop = end_child_stop,
+                                       .leaves = STAGE_LEAVES_WHOLE,
                                        .lines_done = end_child_lines_over,
                                        .free = end_free};
 
@@ -69,3 +77,4 @@ static Stage *end_new(const StageClass *cls, Ssh *ssh, SshSpec spec, EndLines li
 
 Stage *end_ssh_output(Ssh *ssh, SshSpec spec, EndLines lines) { return end_new(&output_class, ssh, spec, lines, false); }
 Stage *end_ssh_input(Ssh *ssh, SshSpec spec, EndLines lines) { return end_new(&input_class, ssh, spec, lines, true); }
+Stage *end_ssh_whole_input(Ssh *ssh, SshSpec spec, EndLines lines) { return end_new(&whole_class, ssh, spec, lines, true); }

@@ -365,13 +365,13 @@ static bool slot_pump_sink(PipeSlot *slot) {
   if (slot->busy || slot->ended || slot->run->stopping) return false;
   if (slot->count > 0) {
     slot->busy = true;
-    if (slot->stage->cls->leaves) slot->run->pipe->op.sent = true;
+    if (slot->stage->cls->leaves == STAGE_LEAVES_PARTS) slot->run->pipe->op.sent = true;
     slot->stage->cls->put(slot->stage, slot_shift(slot));
     return true;
   }
   if (!slot->upstream_ended || slot->finishing) return false;
   slot->busy = slot->finishing = true;
-  if (slot->stage->cls->leaves) slot->run->pipe->op.sent = true;
+  if (slot->stage->cls->leaves != STAGE_LEAVES_NOTHING) slot->run->pipe->op.sent = true;
   slot->stage->cls->finish(slot->stage);
   return true;
 }

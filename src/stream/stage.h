@@ -39,6 +39,12 @@ typedef struct StageJob {
   Err err;
 } StageJob;
 
+typedef enum StageLeaves {
+  STAGE_LEAVES_NOTHING, /* it says stage_commits when that changes */
+  STAGE_LEAVES_PARTS,   /* a child that was fed half */
+  STAGE_LEAVES_WHOLE,   /* a child that acts only once it has seen the end of its input, and all of it */
+} StageLeaves;
+
 typedef struct StageClass {
   const char *kind; /* "gzip": how errors and results call a stage that has no name of its own */
 
@@ -53,8 +59,8 @@ typedef struct StageClass {
    * most, on a stage that is open: not after stage_ended or stage_finished. A child is ended and reaped, a temporary file removed
    * first. `reason` as op_cancel's. NULL: nothing is open. */
   void (*stop)(Stage *stage, ErrCode reason);
-  /* What a sink that was stopped has taken stays taken (a child that was fed half): the outcome of the pipe is then unknown. */
-  bool leaves;
+  /* Sink: may what it has taken have had an effect when it is stopped? Then the outcome of the pipe is unknown. */
+  StageLeaves leaves;
 
   /* ---- filter ---- */
   /* Use job->in (from job->at), add to job->out at most STAGE_MAX_OUT chunks. False and job->err: the stream is not what it

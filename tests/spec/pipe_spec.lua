@@ -303,6 +303,17 @@ describe("pipe", function()
         assert.same({ want[1] .. "\n", want[2] }, { result.stdout, names() }, result.stderr)
       end)
     end
+    it("by its time in the rename of its file, and a stream that may take hours is not begun again by itself", function()
+      local box = run.box()
+      local process = box:start({ "-e", ([[
+        local ok, err = pcall(pipe, { sh.output "echo ran >>%s; echo x", file.writer %q, timeout = 0.3 })
+        sh.run { "rm", %q }
+        return err.code
+      ]]):format(path "ran", path "out", box.dir .. "/hold") }, { env = run.disk(nil, nil, "rename:" .. box.dir .. "/hold") })
+      local result = process:wait()
+      box:remove()
+      assert.same({ "unknown\n", "ran\n" }, { result.stdout, get "ran" }, result.stderr)
+    end)
     it("so that a sink never sees the end of a part", function()
       local seconds = mark()
       local sink = sh.input(("cat >/dev/null; touch %s"):format(path "saw-the-end"))

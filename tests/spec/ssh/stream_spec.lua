@@ -120,6 +120,90 @@ for _, transport in ipairs { "lib", "openssh" } do
       assert.is_nil(("\n" .. names()):find "\nx\n")
     end)
 
+    describe("uploads", function()
+      local other, h, shims
+      local function shim(name, text)
+        local handle = assert(io.open(shims .. "/" .. name, "w"))
+        handle:write("#!/bin/sh\n", text)
+        handle:close()
+        sh.run { "chmod", "755", shims .. "/" .. name }
+      end
+      local function began() return run.read_file(shims .. "/began") end
+      local function flag(name) sh.run { "touch", shims .. "/" .. name } end
+
+      before_each(function()
+        shims = sh.run { "mktemp", "-d" }.out:match "%S+"
+        sh.run { "chmod", "755", shims }
+        other = sshd.start { settings = "SetEnv PATH=" .. shims .. ":/usr/bin:/bin" }
+        h = ssh { host = "h1", config = other.config, transport = transport }
+        -- The far side's tools: `cat` notes each upload, and they are slow when that is wanted. A login shell may use them, too.
+        shim("cat", ([[
+case $(readlink /proc/$$/fd/1) in
+*.pgsh-*) echo began >>%s/began; [ ! -e %s/slow ] || sleep 20 ;;
+esac
+exec /bin/cat "$@"]]):format(shims, shims))
+        shim("mv", ([[
+if [ -e %s/stuck ]; then echo >%s/moving; sleep 20; fi
+/bin/mv "$@" || exit 1
+if [ -e %s/late ]; then echo >%s/moving; sleep 20; fi]]):format(shims, shims, shims, shims))
+      end)
+      after_each(function()
+        h:close()
+        other:remove()
+        sh.run { "rm", "-rf", shims }
+      end)
+
+      it("that are timed out have failed, and are not begun again", function()
+        flag "slow"
+        local err = failure(h.upload, h, path "big", path "late", { timeout = 1 })
+        assert.equal("timeout", err.kind)
+        assert.is_true(#began() <= #"began\n", began())
+        assert.is_nil(names():find "late")
+      end)
+
+      it("that lose the line have failed, too", function()
+        flag "slow"
+        local task = host.spawn("one", function() return h:upload(path "big", path "lost") end)
+        assert.is_true(wait_until(function() return (began() or "") ~= "" end))
+        other:kill_sessions()
+        local err = failure(task.join, task)
+        assert.equal("process", err.kind)
+        has(err.message, "the line was lost")
+        assert.equal("began\n", began())
+        assert.is_nil(("\n" .. names()):find "\nlost\n")
+      end)
+
+      -- The line is lost while the far side moves the file to its place.
+      local function cut_off(name)
+        local task = host.spawn("one", function() return h:upload(path "big", path(name)) end)
+        assert.is_true(wait_until(function() return sh.read({ "test", "-e", shims .. "/moving" }, { ok = { 0, 1 } }).exit == 0 end, 20))
+        other:kill_sessions()
+        return task
+      end
+
+      it("whose answer is lost are done when the file is there", function()
+        flag "late"
+        local up = cut_off("there"):join()
+        assert.same({ 20000000, hash.file(path "there") }, { up.bytes, up.sha256 })
+        assert.equal("began\n", began())
+      end)
+
+      it("whose answer is lost are unknown when it is not", function()
+        flag "stuck"
+        local task = cut_off "nowhere"
+        assert.equal("unknown", failure(task.join, task).kind)
+        assert.equal("began\n", began())
+      end)
+
+      it("of a part never take the whole's place, also without sha256sum", function()
+        shim("sha256sum", "exit 127")
+        shim("cat", "case $(readlink /proc/$$/fd/1) in *.pgsh-*) exec head -c 1000 ;; esac; exec /bin/cat")
+        local err = failure(h.upload, h, path "big", path "part")
+        assert.is_truthy(err.kind == "process", tostring(err))
+        assert.is_nil(names():find "part")
+      end)
+    end)
+
     it("takes an upload back that is stopped", function()
       local task = host.spawn("one", function()
         return pipe { sh.output "cat /dev/zero", far:input(("t=%s; trap 'rm -f $t' EXIT; trap 'exit 143' TERM; cat >$t; mv $t %s")
