@@ -21,6 +21,7 @@ struct StorePg {
   PgSync *db;
   bool ready; /* the schema is there */
   char run[STORE_ID_SIZE];
+  long long last; /* the newest event of the run that is known to be there */
   Held *held;
   size_t held_count;
 };
@@ -158,12 +159,27 @@ static char *store_pg_array(const char *text, size_t len) {
   return buf_take(&array);
 }
 
+/* All of it or nothing: not when there is an event of this run that is not ours. */
+static const char store_pg_insert_sql[] =
+    "with mine as (select (e->>'seq')::bigint as seq, e as event from json_array_elements($2::json) as e), "
+    "others as (select count(*) as n from pgsh.event v where v.run = $1 and v.seq > $3::bigint "
+    "and not exists (select from mine m where m.seq = v.seq and m.event::text = v.event::text)), "
+    "put as (insert into pgsh.event select $1, m.seq, m.event from mine m, others o where o.n = 0 on conflict do nothing) "
+    "select o.n, (select max(seq) from mine) from others o";
+
 static bool store_pg_insert(StorePg *store, const char *array, Err *err) {
-  const char *params[] = {store->run, array};
-  return pgsync_exec(store->db,
-                     "insert into pgsh.event select $1, (e->>'seq')::bigint, e from json_array_elements($2::json) as e "
-                     "on conflict do nothing",
-                     2, params, NULL, err);
+  char last[24];
+  snprintf(last, sizeof last, "%lld", store->last);
+  const char *params[] = {store->run, array, last};
+  PgSyncRows rows;
+  if (!pgsync_exec(store->db, store_pg_insert_sql, 3, params, &rows, err)) return false;
+  bool ours = strcmp(pgsync_value(&rows, 0, 0), "0") == 0;
+  if (ours)
+    store->last = strtoll(pgsync_value(&rows, 0, 1), NULL, 10);
+  else
+    err_set(err, ERR_LOCKED, "another process went on with run %s after the line was lost: pgsh show %s", store->run, store->run);
+  pgsync_free_rows(&rows);
+  return ours;
 }
 
 static bool store_pg_insert_lines(StorePg *store, const char *lines, size_t len, Err *err) {
@@ -209,7 +225,10 @@ Journal *store_pg_begin(StorePg *store, const char *id, Err *err) {
 
 Journal *store_pg_resume(StorePg *store, const char *id, json_t **events, Err *err) {
   *events = store_pg_read(store, id, err);
-  return *events != NULL ? store_pg_journal(store, id) : NULL;
+  if (*events == NULL) return NULL;
+  const json_t *newest = json_array_get(*events, json_array_size(*events) - 1);
+  store->last = json_integer_value(json_object_get(newest, "seq"));
+  return store_pg_journal(store, id);
 }
 
 /* A statement that reads, on a database that has the schema. */

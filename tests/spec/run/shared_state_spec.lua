@@ -111,6 +111,25 @@ end)
     assert.equal("first\n", box:read "made")
   end)
 
+  it("is not written to by one who lost it to another", function()
+    box:procedure [[
+step "First" (function() sh.run { "sh", "-c", "touch began; until test -e go; do sleep 0.05; done" } end)
+step "Second" (function() sh.run { "sh", "-c", "echo second >>made" } end)
+]]
+    local first = host.spawn("first", box.pgsh, box, "proc.lua", "-y", "--no-input", "--state", state)
+    repeat host.sleep(0.02) until box:read "began"
+    server:psql "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgsh state'"
+    local taken = box:pgsh("resume", "last", "-y", "--no-input", "--state", state)
+    assert.equal(6, taken.exit, taken.all) -- what became of the first step's change nobody knows
+    local before = server:psql "select string_agg(event::text, ' ' order by seq) from pgsh.event"
+    box:write("go", "")
+    local result = first:join()
+    assert.is_true(result.exit > 0, result.all)
+    assert.match("another process went on with run %w+", result.err)
+    assert.is_nil(box:read "made")
+    assert.equal(before, server:psql "select string_agg(event::text, ' ' order by seq) from pgsh.event")
+  end)
+
   -- A run that waits until the file `go` is there, and sees the file `seen`; then until `on` is there.
   local function waiting()
     box:procedure [[
