@@ -55,7 +55,8 @@ typedef struct EffectSpec {
 } EffectSpec;
 
 /* `resolve` (options): a function of reads, called when the outcome is unknown, now or at a resume. Returns true and
- * optionally the result table: it did happen; false: it did not (it is then sent again); nil: cannot tell.
+ * optionally the result table: it did happen; false: it did not (it is then sent again, a lengthy one by a later attempt only);
+ * nil: cannot tell.
  *
  * Outcome of a failed Op: unknown when op->err.code is ERR_UNKNOWN, or when op->sent is set and the error is a timeout or a
  * cancel; else failed. A driver clears op->sent once it knows that the far side did nothing. */
