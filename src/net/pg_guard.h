@@ -1,16 +1,17 @@
 /* pg_guard: what a statement does, told from its text alone.
  *
  * A READ ONLY transaction stops every write to tables, but not the functions that act all the same (pg_terminate_backend,
- * pg_promote, dblink, …) nor the statements that write elsewhere (COPY … TO PROGRAM). This is the list of them, and a
- * tokenizer that finds them as the server's own lexer would: quotes, dollar quotes, nested comments, quoted and U& names.
- * Pure: no allocation, no state; any bytes may be given. Assumes standard_conforming_strings = on, which pg_conn sees to. */
+ * pg_promote, dblink, …) nor the statements that write elsewhere (COPY … TO PROGRAM). This is the list of them, found
+ * by pg_lex as the server's own lexer would find them. Pure: no allocation, no state; any bytes may be given. */
 #ifndef PGSH_NET_PG_GUARD_H
 #define PGSH_NET_PG_GUARD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PG_GUARD_NAME 64
+#include "net/pg_lex.h"
+
+#define PG_GUARD_NAME PG_LEX_NAME
 
 typedef enum PgGuard {
   PG_GUARD_READ,      /* fit for a read */
