@@ -178,13 +178,19 @@ function host.program(argv, input) end
 ---@param patience? integer         # default 1
 function host.foreground(whom, patience) end
 ---Show every change to f before it is let out; f may wait, and raises to refuse. nil: to nobody. Returns the former one.
----@param f? fun(change: {target: string, kind: string, name: string, address: string?, verb: string, show: string, detail: string?})
+---@param f? fun(change: {target: string, kind: string, name: string, address: string?, verb: string, show: string, detail: string?,
+---       handle: pgsh.Psql?, statements: table[]?, secret: boolean?})  # of SQL also: { sql, parameters as texts…, n = how many }
 ---@return function? former
 function host.gate(f) end
 ---What a statement is: "read", "empty", "statement", "function", "many", "broken", and the word or function that makes it so.
 ---@param sql string
 ---@return string verdict, string name
 function host.sql_guard(sql) end
+---Why it may not be possible to take a statement back ("drop", "delete without where"), or nil; whether that is sure; whether it is an
+---UPDATE or DELETE, so that the planner can say how many rows.
+---@param sql string
+---@return string? what, boolean told, boolean rows
+function host.sql_danger(sql) end
 ---Another connection to the same database, on the same target; nil while nobody has asked yet where a late-bound handle leads.
 ---@param db pgsh.Psql
 ---@return pgsh.Psql?

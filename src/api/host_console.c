@@ -11,6 +11,7 @@
 
 #include "api/host.h"
 #include "api/psql.h"
+#include "net/pg_danger.h"
 #include "net/pg_guard.h"
 #include "run/console.h"
 #include "run/run.h"
@@ -239,6 +240,20 @@ static int l_host_sql_guard(lua_State *L) {
   return 2;
 }
 
+/* sql_danger(text): why it may not be possible to take it back, or nil; is that sure; is it an UPDATE or DELETE. */
+static int l_host_sql_danger(lua_State *L) {
+  size_t len;
+  const char *sql = luaL_checklstring(L, 1, &len);
+  PgDanger danger;
+  if (pg_danger(sql, len, &danger))
+    lua_pushstring(L, danger.what);
+  else
+    lua_pushnil(L);
+  lua_pushboolean(L, danger.told);
+  lua_pushboolean(L, danger.rows);
+  return 3;
+}
+
 /* psql_twin(db): another connection to the same database, or nil while nobody knows where it is. */
 static int l_host_psql_twin(lua_State *L) {
   psql_push_twin(L, 1);
@@ -355,6 +370,7 @@ void host_add_console(lua_State *L) {
                                        {"foreground", l_host_foreground},
                                        {"gate", l_host_gate},
                                        {"sql_guard", l_host_sql_guard},
+                                       {"sql_danger", l_host_sql_danger},
                                        {"psql_twin", l_host_psql_twin},
                                        {"files", l_host_files},
                                        {"keep", l_host_keep},

@@ -47,6 +47,7 @@ typedef struct PsqlCall {
   int64_t timeout_ms;
   Buf show;
   bool unknown; /* an argument is not known in a plan */
+  bool secret;  /* one is a Secret */
 } PsqlCall;
 
 /* psql.c: the handle at index, open and free. Raises. */

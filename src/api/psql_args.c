@@ -107,6 +107,7 @@ static void param_table(lua_State *L, PsqlCall *call, PgStatement *statement, in
       pg_statement_set(statement, i, text);
     else
       show_param(call, i, text, false);
+    if (strstr(text, REDACT_MARK) != NULL) call->secret = true;
     free(text);
   }
 }
@@ -118,6 +119,7 @@ static void param_text(lua_State *L, PsqlCall *call, PgStatement *statement, int
   if (strlen(text) != len)
     luaerr_throw(L, ERR_USAGE, "parameter $%d holds a zero byte: send it encoded, and decode($%d, 'hex') it", i + 1, i + 1);
   pg_statement_set(statement, i, text);
+  if (secret_get(L, index, NULL) != NULL) call->secret = true;
   if (secret_get(L, index, NULL) != NULL)
     show_param(call, i, REDACT_MARK, false);
   else
@@ -169,6 +171,7 @@ PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last
   if (unknown) call->unknown = true;
   int nparams = last - sql;
   PgStatement *statement = pg_job_add(call->job, text, nparams);
+  if (secret_get(L, sql, NULL) != NULL) call->secret = true;
   if (secret_get(L, sql, NULL) != NULL)
     buf_add_str(&call->show, REDACT_MARK);
   else

@@ -234,6 +234,32 @@ static int call_push_change(lua_State *L, Op *op, int args) {
   return 1;
 }
 
+/* The handle, and each statement: its text and its parameters, { sql, "a", nil, n = 2 }. Where one is a Secret they are not for
+ * anything but judging: `secret`. */
+static void call_tell(lua_State *L, int args) {
+  const PsqlCall *call = lua_touserdata(L, args);
+  luaL_checkstack(L, 4, "psql");
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "handle");
+  lua_pushboolean(L, call->secret);
+  lua_setfield(L, -2, "secret");
+  lua_createtable(L, call->job->nstatements, 0);
+  for (int i = 0; i < call->job->nstatements; i++) {
+    const PgStatement *statement = &call->job->statements[i];
+    lua_createtable(L, statement->nparams + 1, 1);
+    lua_pushstring(L, statement->sql);
+    lua_rawseti(L, -2, 1);
+    for (int k = 0; k < statement->nparams; k++) {
+      lua_pushstring(L, statement->params[k]);
+      lua_rawseti(L, -2, k + 2);
+    }
+    lua_pushinteger(L, statement->nparams);
+    lua_setfield(L, -2, "n");
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, "statements");
+}
+
 /* The call's userdata is on top. */
 static int call_effect(lua_State *L, PsqlCall *call, const char *verb, int options) {
   call_check_free(L, call->db);
@@ -250,6 +276,7 @@ static int call_effect(lua_State *L, PsqlCall *call, const char *verb, int optio
   spec.push = spec.kind == EFFECT_READ ? call_push_read : call_push_change;
   if (spec.kind == EFFECT_CHANGE) {
     spec.how = call_how;
+    spec.tell = call_tell;
     spec.notes = call->job->transaction && !pg_job_acts(call->job);
     spec.settle = call->job->transaction ? call_settle : NULL;
   }

@@ -370,6 +370,7 @@ static int effect_show_gate(lua_State *L, const EffectCall *call, int at) {
     lua_pushstring(L, fields[i].value);
     lua_setfield(L, -2, fields[i].key);
   }
+  if (call->spec.tell != NULL) call->spec.tell(L, call->spec.args);
   return k_gated(L, (lua_callk(L, 1, 0, at, k_gated), LUA_OK), at);
 }
 

@@ -41,6 +41,9 @@ typedef struct EffectSpec {
   /* Push what the script gets from an Op that succeeded. A read may push any number of values and returns the count. A change
    * pushes exactly one table that JSON can hold: it is journaled as the effect's result and given back by a replay. */
   int (*push)(lua_State *L, Op *op, int args);
+  /* For the gate of a session (Run.gate), of a change: add to the table on top what only the primitive knows. May be NULL; may
+   * raise. */
+  void (*tell)(lua_State *L, int args);
 
   /* ---- a change whose outcome the service's own record can tell; each may be NULL ---- */
   /* It writes a note (effect_note) before it can take effect: when this process dies without one, it did not happen, and a

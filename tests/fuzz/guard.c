@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "net/pg_danger.h"
 #include "net/pg_guard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -13,6 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   text[size + 1] = '\n';
   PgGuard plain = pg_guard_read(text + 1, size, name);
   pg_guard_acts(text + 1, size, name);
+  PgDanger danger, shifted; /* blanks around it change nothing */
+  if (pg_danger(text + 1, size, &danger) != pg_danger(text, size + 2, &shifted)) abort();
   if (plain == PG_GUARD_READ && pg_guard_read(text, size + 2, again) != PG_GUARD_READ) abort();
   /* A query in parentheses stays one, and a table's name followed by words is not a name. */
   size_t end = 0;

@@ -10,6 +10,8 @@ local gate = {}
 -- A production target is told by its name or address, unless the start-up file or PGSH_PRODUCTION say better.
 local PRODUCTION = { "%f[%a]prod", "%f[%a]production", "%f[%a]live%f[%A]" }
 local MOST_MINUTES = 120
+local MANY_ROWS = 10000 -- that an UPDATE or DELETE touches: asked about in a window too
+local FEW_ROWS = 100    -- and so is most of a table, unless it is as small as that
 
 ---@class pgsh.Gate
 ---@field shell table
@@ -39,30 +41,21 @@ function Gate:is_production(target, address)
   return false
 end
 
--- Statements that many rows or a whole object may not survive.
-local function danger_of_sql(sql)
-  local low = sql:lower():gsub("^%s+", "")
-  if low:find("^drop%s") or low:find("^truncate") then return low:match("^%a+") end
-  if low:find("^alter%s.*%f[%a]drop%f[%A]") then return "alter … drop" end
-  if (low:find("^delete%s") or low:find("^update%s")) and not low:find("%f[%a]where%f[%A]") then
-    return low:match("^%a+") .. " without where"
-  end
-  local call = low:match("(pg_terminate_backend)%s*%(") or low:match("(pg_promote)%s*%(")
-  if call then return call end
-end
-
----Why a change cannot be taken back, or nil.
+---Why it may not be possible to take a change back, or nil; and whether that is sure.
 ---@param change table
----@return string?
+---@return string? what
+---@return boolean? sure
 function gate.danger(change)
   if change.kind == "psql" then
-    for statement in (change.show:gsub("^transaction: ", "") .. ";"):gmatch("([^;]*);") do
-      local danger = danger_of_sql(statement)
-      if danger then return danger end
+    local what, sure
+    for _, statement in ipairs(change.statements or {}) do
+      local found, told = host.sql_danger(statement[1])
+      if found and (not what or told and not sure) then what, sure = found, told end
     end
-    return nil
+    return what, sure
   end
-  if change.verb == "DELETE" or change.show:lower():find("^%s*rm%s") then return change.verb == "DELETE" and "DELETE" or "rm" end
+  if change.verb == "DELETE" then return "DELETE", true end
+  if change.show:lower():find("^%s*rm%s") then return "rm", true end
 end
 
 ---Is a window open for it? Closes what has run out.
@@ -77,43 +70,69 @@ function Gate:window(target)
   return window
 end
 
--- How many rows the server thinks it will touch: only for a statement without parameters, on a handle of this session.
-local function estimate(self, change)
-  local verb = change.kind == "psql" and change.verb == "execute" and change.show:match("^(%a+)")
-  local sql = change.show
-  if not verb or not (verb:lower() == "update" or verb:lower() == "delete") or sql:find(" ($1 = ", 1, true) then return nil end
-  local handle = self.shell.vars.db
-  if tostring(handle) ~= change.target then return nil end
-  local ok, plan = errors.try(function()
-    return handle:value("explain (format json) " .. sql:gsub(";%s*$", ""),
-      require("pgsh.psql").options { statement_timeout = "2s", timeout = "3s" })
-  end)
-  if not ok and plan.kind == "interrupted" then error(plan, 0) end
-  local root = ok and type(plan) == "table" and plan[1] and plan[1].Plan
-  local below = root and (root.Plans and root.Plans[1] or root)
-  local rows = below and below["Plan Rows"]
-  return rows and ("about %d row%s, by the planner's estimate"):format(rows, rows == 1 and "" or "s") or nil
+-- How many rows a table has, as its statistics say; a partitioned one, all its partitions together.
+local LIVE = [[
+select coalesce((select sum(greatest(c.reltuples, 0)) from pg_partition_tree(r.oid) t join pg_class c on c.oid = t.relid where t.isleaf),
+    r.reltuples)::int8
+  from pg_class r where r.oid = to_regclass(quote_ident($1) || '.' || quote_ident($2))]]
+
+-- What the planner says: rows that one UPDATE or DELETE will touch, and whether they are most of the table; nil when it does not say.
+local function planned(handle, statement, options)
+  local arguments = table.pack(table.unpack(statement, 2, statement.n + 1))
+  arguments.n = statement.n + 1
+  arguments[arguments.n] = options
+  local plan = handle:value("explain (format json, verbose) " .. statement[1], table.unpack(arguments, 1, arguments.n))
+  local root = type(plan) == "table" and plan[1] and plan[1].Plan
+  if not root or root["Node Type"] ~= "ModifyTable" then return nil end
+  local rows = 0
+  for _, below in ipairs(root.Plans or {}) do
+    local kind = below["Parent Relationship"] -- "Member": one of several, up to PostgreSQL 13
+    if kind == "Outer" or kind == "Member" then rows = rows + below["Plan Rows"] end
+  end
+  local live = rows > FEW_ROWS and root["Relation Name"] and handle:value(LIVE, root.Schema, root["Relation Name"], options)
+  return rows, live and live > 0 and rows * 2 > live
+end
+
+-- Of all its statements. A failure (a table that an earlier statement makes) is not worth a word: the change itself will tell.
+local function estimate(change)
+  local all, most
+  if change.secret then return nil end
+  local options = require("pgsh.psql").options { statement_timeout = "2s", lock_timeout = "1s", timeout = "3s" }
+  for _, statement in ipairs(change.statements or {}) do
+    if select(3, host.sql_danger(statement[1])) then
+      local ok, rows, of_most = errors.try(planned, change.handle, statement, options)
+      if not ok and rows.kind == "interrupted" then error(rows, 0) end
+      if ok and rows then all, most = (all or 0) + rows, most or of_most end
+    end
+  end
+  return all, most
 end
 
 -- The question's text: the head, then what would be sent.
-local function rendering(self, change, danger, production)
-  local lines = { ("change   %s%s   %s"):format(production and "PRODUCTION  " or "", change.target, change.verb) }
+local function rendering(self, change, about)
+  local job = self.shell.jobs:here()
+  local lines = { ("%schange   %s%s   %s"):format(job and ("job %d asks: "):format(job.id) or "", about.production and "PRODUCTION  " or "",
+    change.target, change.verb) }
   local function add(text)
     for line in (text .. "\n"):gmatch("(.-)\n") do lines[#lines + 1] = "         " .. line end
   end
   if change.address and change.address ~= change.name then add("at " .. change.address) end
   add(change.show)
   if change.detail and change.detail ~= "" then add(change.detail) end
-  local rows = estimate(self, change)
-  if rows then add(rows) end
-  if danger then add(("%s: this cannot be taken back"):format(danger)) end
+  if about.rows then
+    add(("about %d row%s, by the planner's estimate%s"):format(about.rows, about.rows == 1 and "" or "s",
+      about.most and ": most of the table" or ""))
+  end
+  if about.danger then
+    add(about.danger .. (about.sure and ": this cannot be taken back" or ": nobody can tell from here what it changes, or take it back"))
+  end
   return table.concat(lines, "\n")
 end
 
-local function ask(self, change, danger, production)
-  local current, text, name = self.shell.current, rendering(self, change, danger, production), change.name
+local function ask(self, change, about)
+  local current, text, name = self.shell.current, rendering(self, change, about), change.name
   local flags = not host.interactive() -- at a prompt they were not meant for this change
-  if production then
+  if about.production then
     local answer = questions.put(current, {
       text = text .. ("\ntype %s to make it"):format(name), flag = "--confirm " .. name, expect = name,
       given = flags and questions.confirmed(current, name) and name or nil,
@@ -153,11 +172,13 @@ function Gate:check(change)
   if shell.unjournaled then
     errors.raise("refused", "nothing can be journaled, so nothing is changed: %s", errors.line(shell.unjournaled))
   end
-  local danger, production = gate.danger(change), self:is_production(change.target, change.address)
-  local window = self:window(change.target)
-  if not window or danger then
+  local about, window = { production = self:is_production(change.target, change.address) }, self:window(change.target)
+  about.danger, about.sure = gate.danger(change)
+  if host.interactive() or not window then about.rows, about.most = estimate(change) end
+  local many = about.rows and (about.rows > MANY_ROWS or about.most)
+  if not window or about.danger or many then
     local begun = host.mono()
-    if not asked(self, change, danger, production) then errors.raise("refused", "not made: %s", change.show) end
+    if not asked(self, change, about) then errors.raise("refused", "not made: %s", change.show) end
     shell.asked_ms = (shell.asked_ms or 0) + host.mono() - begun
   end
   lock(self, change)

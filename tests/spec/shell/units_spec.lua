@@ -127,26 +127,58 @@ describe("history", function()
 end)
 
 describe("danger", function()
-  local function danger(show_text, more)
-    local change = { kind = "psql", verb = "execute", show = show_text }
-    for key, value in pairs(more or {}) do change[key] = value end
-    return gate.danger(change)
+  local function danger(sql, ...)
+    local statements = { { sql, n = 0 } }
+    for _, more in ipairs { ... } do statements[#statements + 1] = { more, n = 0 } end
+    return gate.danger { kind = "psql", verb = "execute", show = "", statements = statements }
   end
 
   it("is what cannot be taken back", function()
     for _, text in ipairs { "drop table t", "TRUNCATE t", "delete from t", "update t set a = 1", "alter table t drop column a",
-      "  Drop schema x cascade",
-      "select pg_terminate_backend(1)", "transaction: insert into t values (1); drop table t", "pg_terminate_backend(7): app" } do
-      assert.truthy(danger(text), text)
+      "  Drop schema x cascade", "drop owned by r", "reassign owned by a to b", "/* x */ drop table d2", "-- c\ndelete from d3",
+      "/* a /* nested */ where */ delete from t", "select pg_terminate_backend(1)", "select 1; drop table t",
+      "update d1 set id=(select max(id) from d2 where true)", "delete from t where 1=1", "delete from t where true returning id",
+      "delete from t where (true or false)", "delete from t using u", "delete from t where $$a$$ = 'a'", "update t set a = ' where b '",
+      "update t set a = $x$ where b = 1 $x$", "delete from t returning (select 1 from u where b = 1)", "delete from \"where\"",
+      "with x as (select 1) delete from t", "with x as (select id from u where a = 1) update t set a = 1", "explain analyze delete from t",
+      "alter table t alter column a type int using 0", "select \"pg_promote\"()", "select pg_catalog.lo_unlink(1)",
+      "select pg_drop_replication_slot('s')", "select pg_replication_slot_advance('s', '0/0')", "copy t to '/tmp/x'" } do
+      local what, sure = danger(text)
+      assert.truthy(what, text)
+      assert.is_true(sure, text)
     end
+    assert.same({ "drop", true }, { danger("insert into t values (1)", "-- then\ndrop table t") })
+    assert.same({ "delete without where", true }, { danger "delete from only t" })
+  end)
+
+  it("is what nobody can tell", function()
+    for _, text in ipairs { "do $$ begin delete from t; end $$", "call p(1)",
+      "with x as (delete from d4 where id = 1 returning id) select * from x",
+      "with a as (select 1), x as materialized (update t set a = 1 where b = 2 returning a) select * from x", "copy t to program 'x'",
+      "merge into t using s on t.a = s.a when matched then delete", "select dblink_exec('x', 'y')", "delete from t where a = 'x" } do
+      local what, sure = danger(text)
+      assert.truthy(what, text)
+      assert.is_false(sure, text)
+    end
+  end)
+
+  it("is nothing else", function()
     for _, text in ipairs { "delete from t where a = 1", "update t set a = 1 where b = 2", "insert into t values (1)",
-      "create index i on t (a)",
-      "alter table t add column dropped int", "vacuum t" } do
+      "create index i on t (a)", "alter table t add column dropped int", "vacuum t", "alter table t alter a drop not null",
+      "alter table t rename to u", "reindex table t", "select pg_switch_wal()", "update t set a = 'drop' where \"true\"",
+      "insert into t values (1) on conflict (a) do update set b = 2", "with u as (select 1) insert into t select * from u",
+      "with x as (select id from t where a = 1 for update) update t set a = 2 where id in (select id from x)",
+      "delete from t using u where t.a = u.a", "merge into t using s on t.a = s.a when not matched then insert values (1)",
+      "comment on table t is 'drop (delete from t)'", "create table t (a int) -- drop table t",
+      "create function f() returns void language sql as 'delete from t'", "grant delete on t to r" } do
       assert.is_nil(danger(text), text)
     end
-    assert.truthy(danger("DELETE /apps/x", { kind = "http", verb = "DELETE" }))
-    assert.truthy(danger("rm -rf x", { kind = "sh", verb = "run" }))
-    assert.is_nil(danger("ls", { kind = "sh", verb = "run" }))
+  end)
+
+  it("is also elsewhere", function()
+    assert.truthy(gate.danger { show = "DELETE /apps/x", kind = "http", verb = "DELETE" })
+    assert.truthy(gate.danger { show = "rm -rf x", kind = "sh", verb = "run" })
+    assert.is_nil(gate.danger { show = "ls", kind = "sh", verb = "run" })
   end)
 end)
 
