@@ -15,8 +15,9 @@ function rw(target, reason, minutes) end
 ---End such a window now.
 ---@param target? pgsh.Psql|string
 function ro(target) end
----More targets to treat as production: Lua patterns that their name or address is searched for, in lower case. "prod" and "live" are known;
----PGSH_PRODUCTION holds more. Its place is init.lua. Only in the shell.
+---More targets to treat as production: Lua patterns that their name or address is searched for, in lower case. Known are "prod",
+---"production", "prd" and "live" as words, or at the end of one as in shopprod, but not non-prod or pre-prod; PGSH_PRODUCTION holds more. Its
+---place is init.lua. Only in the shell.
 ---@param ... string
 function production(...) end
 ---Changes are only shown from now on; dry_run(false) ends it. Only in the shell.

@@ -8,7 +8,9 @@ local questions = require "pgsh.questions"
 local gate = {}
 
 -- A production target is told by its name or address, unless the start-up file or PGSH_PRODUCTION say better.
-local PRODUCTION = { "%f[%a]prod", "%f[%a]production", "%f[%a]live%f[%A]" }
+local PRODUCTION = { "prod%f[%A]", "%f[%a]prod[^ui%A]", "%f[%a]production", "prd%f[%A]", "%f[%a]live%f[%A]" }
+-- What only sounds like it.
+local ELSEWHERE = { "%f[%a]non[-_.]?prod%a*", "%f[%a]pre[-_.]?prod%a*" }
 local MOST_MINUTES = 120
 local MANY_ROWS = 10000 -- that an UPDATE or DELETE touches: asked about in a window too
 local FEW_ROWS = 100    -- and so is most of a table, unless it is as small as that
@@ -22,21 +24,29 @@ Gate.__index = Gate
 ---@param shell table
 ---@return pgsh.Gate
 function gate.new(shell)
-  local self = setmetatable({ shell = shell, windows = {}, patterns = { table.unpack(PRODUCTION) }, locked = {} }, Gate)
+  local self = setmetatable({ shell = shell, windows = {}, patterns = {}, locked = {} }, Gate)
   for pattern in (host.getenv "PGSH_PRODUCTION" or ""):gmatch("[^%s,]+") do self.patterns[#self.patterns + 1] = pattern end
   return self
 end
 
----Is it a production target?
+local function matches(text, pattern)
+  local ok, hit = pcall(string.find, text, pattern)
+  return ok and hit or not ok and text:find(pattern, 1, true)
+end
+
+---Is it a production target? By the patterns that were given, or by its name: prod, production, prd or live, as words or at a word's end
+---(shopprod), not in others (products, delivery), and not non-prod or pre-prod.
 ---@param target string             # "psql prod-db1:5432/app"
 ---@param address? string
 ---@return boolean
 function Gate:is_production(target, address)
   local text = (address and target .. " " .. address or target):lower()
   for _, pattern in ipairs(self.patterns) do
-    local ok, hit = pcall(string.find, text, pattern)
-    if not ok then hit = text:find(pattern, 1, true) end
-    if hit then return true end
+    if matches(text, pattern) then return true end
+  end
+  for _, pattern in ipairs(ELSEWHERE) do text = text:gsub(pattern, "") end
+  for _, pattern in ipairs(PRODUCTION) do
+    if text:find(pattern) then return true end
   end
   return false
 end

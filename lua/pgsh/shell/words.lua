@@ -127,7 +127,7 @@ function words.new(shell)
     add("terminal", ("%s, %d x %d, %s"):format(host.getenv "TERM" or "?", size.columns, size.rows, size.colour and "colour" or "no colour"))
     add("pager", host.getenv "PGSH_PAGER" or host.getenv "PAGER" or "less -SRFX")
     add("ssh agent", host.getenv "SSH_AUTH_SOCK" or "none")
-    add("production", table.concat(shell.gate.patterns, "  "))
+    add("production", table.concat({ "prod  prd  live", table.unpack(shell.gate.patterns) }, "  "))
     for _, window in ipairs(shell.gate:targets()) do add("writable", window) end
     out(table.concat(lines, "\n") .. "\n")
   end

@@ -182,6 +182,26 @@ describe("danger", function()
   end)
 end)
 
+describe("production", function()
+  local function is(target, address) return gate.new({}):is_production(target, address) end
+
+  it("is told by a word of the name or address", function()
+    for _, name in ipairs { "prod", "prod-db1:5432/app", "shopprod", "shop_prd", "prd-db1", "app-production", "live_db", "db.live.example",
+      "PROD1", "proddb", "shopprd2", "production_eu", "shop.production.example/x" } do
+      assert.is_true(is("psql " .. name), name)
+      assert.is_true(is("heroku x", name), name)
+    end
+  end)
+
+  it("is not what only sounds like it", function()
+    for _, name in ipairs { "products", "reproduce", "delivery", "olive", "product-db", "producer", "app-nonprod", "non-prod-db1",
+      "shop_preprod", "pre-prod.example", "prodigy", "sliver" } do
+      assert.is_false(is("psql " .. name), name)
+    end
+    assert.is_true(is("psql preprod", "prod-cluster"))
+  end)
+end)
+
 describe("a value", function()
   it("is shown as Lua reads it back", function()
     for _, value in ipairs { 1, 1.0, 0.1, 1e300, 2 ^ 53, -7, 1 / 3, 0.1 + 0.2, "a", "a\"b\\c", "tab\tend", "\27[2J\0", "é日",
