@@ -53,12 +53,16 @@ function max_rows(count) end
 function timing(on) end
 
 ---What was typed, also in earlier sessions; history.forget() removes all of it. An entry that begins with a space, or that looks as if it
----held a secret, is not kept. Only in the shell.
+---held a secret, is not kept. history(20, "part") lists the last 20 that hold a text or Lua pattern. Only in the shell.
 history = {}
 ---Write the changes of this session as the skeleton of a procedure, into a new file. Only in the shell.
 ---@param path string
 function save(path) end
 ---Write every entry that did not fail as a script for `pgsh < FILE`, into a new file. Only in the shell.
+---What of this session is written to the history's file: "keep" (all but entries that may hold a secret), "redact" (these too, with the
+---secret hidden where it can be told apart), "skip" (nothing). Default "keep". Its place is init.lua. Only in the shell.
+---@param mode "keep"|"redact"|"skip"
+function history.mode(mode) end
 ---@param path string
 function transcript(path) end
 ---What the reference says that holds a word. Only in the shell.

@@ -2,6 +2,7 @@
 -- a secret is never written there.
 
 local host = require "pgsh.host"
+local errors = require "pgsh.errors"
 
 local history = {}
 
@@ -67,12 +68,15 @@ end
 local function escaped(text) return (text:gsub("[\\\n]", { ["\\"] = "\\\\", ["\n"] = "\\n" })) end
 local function unescaped(text) return (text:gsub("\\(.)", { n = "\n", ["\\"] = "\\" })) end
 
+-- keep: entries that may hold a secret are not written; redact: they are, without it; skip: nothing is.
+history.MODES = { keep = true, skip = true, redact = true }
+
 ---@class pgsh.History
 ---@field entries {at: integer, target: string, text: string}[]
 local History = {}
 History.__index = History
 
----@param mode? "keep"|"skip"
+---@param mode? "keep"|"skip"|"redact"
 ---@return pgsh.History
 function history.open(mode)
   local self = setmetatable({ path = history.path(), mode = mode or "keep", entries = {} }, History)
@@ -100,6 +104,15 @@ function History:load()
   for _, entry in ipairs(self.entries) do host.remember(entry.text) end
 end
 
+-- What may be written of it, or nil.
+local function kept(text, mode)
+  if mode == "skip" or text:find("^%s") or #text > ENTRY_BYTES then return nil end
+  if not may_hold_secret(text) then return text end
+  if mode ~= "redact" then return nil end
+  local clean = require("pgsh.secret").redact(history.protect(text))
+  return clean ~= HIDDEN and clean or nil
+end
+
 ---@param text string
 ---@param target string
 function History:add(text, target)
@@ -108,10 +121,11 @@ function History:add(text, target)
   if text == "" or last and last.text == text then return end
   self.entries[#self.entries + 1] = { at = host.now() // 1000, target = target, text = text }
   if host.interactive() then host.remember(text) end
-  if self.mode ~= "keep" or not history.keeps(text) then return end
-  local line = ("%d\t%s\t%s\n"):format(host.now() // 1000, target:gsub("[\t\n]", " "), escaped(text))
-  local kept, problem = host.keep(self.path, line, "append")
-  if not kept and not self.told then
+  local clean = kept(text, self.mode)
+  if not clean then return end
+  local line = ("%d\t%s\t%s\n"):format(host.now() // 1000, target:gsub("[\t\n]", " "), escaped(clean))
+  local written, problem = host.keep(self.path, line, "append")
+  if not written and not self.told then
     self.told = true
     require("pgsh.log").warn("the history is not kept: %s", problem)
   end
@@ -124,15 +138,25 @@ function History:forget()
   host.keep(self.path, "", "replace")
 end
 
----The last `count` entries that hold `part`.
----@param count? integer
+local function holds(text, part)
+  if text:find(part, 1, true) then return true end
+  local ok, hit = pcall(string.find, text, part)
+  return ok and hit ~= nil
+end
+
+---The last `count` entries that hold `part`, a text or a Lua pattern.
+---@param count? integer|string     # may be left out
 ---@param part? string
 ---@return string
 function History:text(count, part)
+  if type(count) == "string" and part == nil then count, part = nil, count end
+  if count ~= nil and (math.type(count) ~= "integer" or count < 1) or part ~= nil and type(part) ~= "string" then
+    errors.usage('history(20), history("part"), history(20, "part")')
+  end
   local lines = {}
   for i = #self.entries, 1, -1 do
     local entry = self.entries[i]
-    if not part or entry.text:find(part, 1, true) then
+    if not part or holds(entry.text, part) then
       local at = host.iso(entry.at * 1000):sub(1, 16):gsub("T", " ")
       table.insert(lines, 1, at .. "  " .. entry.text:gsub("\n", "\n" .. (" "):rep(18)))
       if #lines >= (count or 20) then break end

@@ -2,6 +2,7 @@
 
 local host = require "pgsh.host"
 local errors = require "pgsh.errors"
+local history = require "pgsh.shell.history"
 
 local words = {}
 
@@ -67,8 +68,17 @@ function words.new(shell)
     return require("pgsh.shell.watch").run(shell, seconds, what)
   end
 
-  own.history = callable(function(count, part) out(shell.history:text(count, part) .. "\n") end, {
-    forget = function() shell.history:forget() end,
+  local function kept()
+    shell.history = shell.history or history.open(shell.history_mode)
+    return shell.history
+  end
+  own.history = callable(function(count, part) out(kept():text(count, part) .. "\n") end, {
+    forget = function() kept():forget() end,
+    mode = function(mode)
+      if not history.MODES[mode] then errors.usage('history.mode "keep", "skip" or "redact"') end
+      shell.history_mode = mode
+      if shell.history then shell.history.mode = mode end
+    end,
   })
 
   function own.save(path) return require("pgsh.shell.save").procedure(shell, path) end

@@ -93,4 +93,38 @@ describe("the shell's gate", function()
     screen:see "%[job 1%] failed"
     assert.is_nil(asks("RO>", "create table by_me (a int);"):find "asks:")
   end)
+
+  describe("the history", function()
+    local SECRET = "alter role postgres password 'Slartibartfast';"
+
+    local function kept(mode)
+      os.execute(("mkdir -p %s/home/.config/pgsh"):format(box.dir))
+      if mode then
+        local file = assert(io.open(box.dir .. "/home/.config/pgsh/init.lua", "w"))
+        file:write(("history.mode %q\n"):format(mode))
+        file:close()
+      end
+      open()
+      enter "x = 41"
+      asks("RO>", SECRET)
+      assert.truthy(enter "history('x = %d+')":find "x = 41\n")
+      return run.read_file(box.dir .. "/state/pgsh/history")
+    end
+
+    it("leaves entries with secrets out", function()
+      local text = kept()
+      assert.truthy(text:find("x = 41", 1, true))
+      assert.is_nil(text:find("alter", 1, true))
+    end)
+
+    it("hides only the secrets when it is told to", function()
+      local text = kept "redact"
+      assert.truthy(text:find("alter role postgres password '•••'", 1, true), text)
+      assert.is_nil(text:find("Slarti", 1, true))
+    end)
+
+    it("is not written at all when it is told so", function()
+      assert.equal("", kept "skip")
+    end)
+  end)
 end)
