@@ -6,15 +6,19 @@
 ---@type pgsh.Psql
 db = nil
 
----Changes to a target are not asked about for some minutes (what cannot be taken back still is). Logged; the prompt shows what is left. A
----production target asks for its name to be typed. Only in the shell.
----@param target? pgsh.Psql|string           # a handle, or its name; default db
+---Changes to a target are not asked about for some minutes (what cannot be taken back still is, and so is an UPDATE or DELETE of more
+---than 10,000 rows or of most of a table, as the planner thinks). Logged; the prompt shows what is left. A production target asks for its
+---name to be typed; without a terminal it needs the flag that the change itself would need. Only in the shell.
+---@param target? any                        # a handle, or the name of a target of this session; default db
 ---@param reason string                      # why; it is journaled
 ---@param minutes? number                    # default 10, at most 120
 function rw(target, reason, minutes) end
 ---End such a window now.
----@param target? pgsh.Psql|string
+---@param target? any                        # default db
 function ro(target) end
+---Such windows also end when nothing was entered, and nothing ran, for so long; default "10m". Also for init.lua. Only in the shell.
+---@param duration string|number
+function idle(duration) end
 ---More targets to treat as production: Lua patterns that their name or address is searched for, in lower case. Known are "prod",
 ---"production", "prd" and "live" as words, or at the end of one as in shopprod, but not non-prod or pre-prod; PGSH_PRODUCTION holds more. Its
 ---place is init.lua. Only in the shell.
@@ -55,14 +59,14 @@ function timing(on) end
 ---What was typed, also in earlier sessions; history.forget() removes all of it. An entry that begins with a space, or that looks as if it
 ---held a secret, is not kept. history(20, "part") lists the last 20 that hold a text or Lua pattern. Only in the shell.
 history = {}
----Write the changes of this session as the skeleton of a procedure, into a new file. Only in the shell.
----@param path string
-function save(path) end
----Write every entry that did not fail as a script for `pgsh < FILE`, into a new file. Only in the shell.
 ---What of this session is written to the history's file: "keep" (all but entries that may hold a secret), "redact" (these too, with the
 ---secret hidden where it can be told apart), "skip" (nothing). Default "keep". Its place is init.lua. Only in the shell.
 ---@param mode "keep"|"redact"|"skip"
 function history.mode(mode) end
+---Write the changes of this session as the skeleton of a procedure, into a new file. Only in the shell.
+---@param path string
+function save(path) end
+---Write every entry that did not fail as a script for `pgsh < FILE`, into a new file. Only in the shell.
 ---@param path string
 function transcript(path) end
 ---What the reference says that holds a word. Only in the shell.

@@ -61,7 +61,7 @@ LINES["shell.done"] = function(e)
 end
 LINES["shell.window"] = function(e)
   if not e.open then return ("     read-only again: %s"):format(e.target) end
-  return ("     CHANGES WITHOUT ASKING to %s for %g minutes: %s"):format(e.target, e.minutes, e.reason)
+  return ("     CHANGES WITHOUT ASKING to %s for %g minute%s: %s"):format(e.target, e.minutes, e.minutes == 1 and "" or "s", e.reason)
 end
 
 local function line_of(event)

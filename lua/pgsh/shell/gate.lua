@@ -12,6 +12,7 @@ local PRODUCTION = { "prod%f[%A]", "%f[%a]prod[^ui%A]", "%f[%a]production", "prd
 -- What only sounds like it.
 local ELSEWHERE = { "%f[%a]non[-_.]?prod%a*", "%f[%a]pre[-_.]?prod%a*" }
 local MOST_MINUTES = 120
+local IDLE_MS = 600000 -- a window closes when nothing was entered for so long
 local MANY_ROWS = 10000 -- that an UPDATE or DELETE touches: asked about in a window too
 local FEW_ROWS = 100    -- and so is most of a table, unless it is as small as that
 
@@ -24,7 +25,8 @@ Gate.__index = Gate
 ---@param shell table
 ---@return pgsh.Gate
 function gate.new(shell)
-  local self = setmetatable({ shell = shell, windows = {}, patterns = {}, locked = {} }, Gate)
+  local self = setmetatable({ shell = shell, windows = {}, patterns = {}, locked = {},
+    idle_ms = IDLE_MS }, Gate)
   for pattern in (host.getenv "PGSH_PRODUCTION" or ""):gmatch("[^%s,]+") do self.patterns[#self.patterns + 1] = pattern end
   return self
 end
@@ -139,9 +141,24 @@ local function rendering(self, change, about)
   return table.concat(lines, "\n")
 end
 
+-- At a prompt the flags were not meant for this change.
+local function flags_count(self)
+  return self.shell.piped or not host.interactive()
+end
+
+-- The target's name, typed, or in a pipe confirmed.
+local function typed(self, name, why)
+  local current = self.shell.current
+  local answer = questions.put(current, {
+    text = ("%s: type %s to confirm"):format(why, name), flag = "--confirm " .. name, expect = name,
+    given = flags_count(self) and questions.confirmed(current, name) and name or nil,
+  })
+  if answer ~= name then errors.raise("refused", "%s: not confirmed", why) end
+end
+
 local function ask(self, change, about)
   local current, text, name = self.shell.current, rendering(self, change, about), change.name
-  local flags = not host.interactive() -- at a prompt they were not meant for this change
+  local flags = flags_count(self)
   if about.production then
     local answer = questions.put(current, {
       text = text .. ("\ntype %s to make it"):format(name), flag = "--confirm " .. name, expect = name,
@@ -162,7 +179,7 @@ local function lock(self, change)
   local ok, problem = errors.try(host.lock, { change.target })
   if not ok and problem.kind ~= "locked" then error(problem, 0) end
   if not ok then
-    questions.typed(self.shell.current, change.name, ("%s\nchange it all the same"):format(errors.line(problem)))
+    typed(self, change.name, ("%s\nchange it all the same"):format(errors.line(problem)))
   end
   self.locked[change.target] = true
 end
@@ -194,32 +211,87 @@ function Gate:check(change)
   lock(self, change)
 end
 
+-- "5 minutes", "20 seconds"
+local function span(ms)
+  local unit, count = "minute", ms / 60000
+  if ms < 60000 then unit, count = "second", ms / 1000 end
+  return ("%g %s%s"):format(count, unit, count == 1 and "" or "s")
+end
+
+---The full name of a target of this session: "psql host:port/name". Raises `usage`, with the names there are.
+---@param target any                # a handle, that name, or its part behind the kind
+---@return string
+local function known_target(target)
+  local text, names, found = tostring(target), {}, {}
+  for _, known in ipairs(host.targets()) do
+    local name = known.kind .. " " .. known.name
+    names[#names + 1] = name
+    if name == text then return name end
+    if known.name == text then found[#found + 1] = name end
+  end
+  if text == "sh localhost" or text == "file localhost" then return text end
+  if #found == 1 then return found[1] end
+  table.sort(names)
+  errors.usage("%s is %s of this session: %s", text, #found > 1 and "several targets" or "no target",
+    #names > 0 and table.concat(names, ", ") or "there is none yet")
+end
+
 ---Open a window: changes to the target are not asked about, for some minutes.
----@param target string             # as the door names it: "psql host:port/name"
+---@param target any                # a handle, or a name
 ---@param reason string
 ---@param minutes? number
 function Gate:open(target, reason, minutes)
   minutes = minutes or 10
   if type(reason) ~= "string" or not reason:find("%S") then errors.usage("rw(target, \"reason\", minutes): say why; it is logged") end
   if type(minutes) ~= "number" or minutes <= 0 or minutes > MOST_MINUTES then errors.usage("rw: minutes: up to %d", MOST_MINUTES) end
-  local name = target:match("^%S+%s+(.*)$") or target
-  local by = "operator"
+  target = known_target(target)
+  local ms = math.floor(minutes * 60000)
+  local text, by = ("changes to %s without being asked for %s"):format(target, span(ms)), "operator"
   if self:is_production(target) then
-    questions.typed(self.shell.current, name, ("changes to %s without being asked, for %g minutes: %s"):format(target, minutes, reason))
+    typed(self, target:match("^%S+%s+(.*)$"), text .. ", " .. reason)
     by = "typed"
+  elseif flags_count(self) then -- an entry that nobody types must not allow what the next one does
+    local answer = questions.put(self.shell.current, {
+      text = text .. ", " .. reason, flag = "--yes", options = "yn", labels = "[y]es   [n]o",
+      given = self.shell.current.options.yes and "y" or nil,
+    })
+    if answer ~= "y" then errors.raise("refused", "not opened: %s", text) end
+    by = "flag"
   end
   host.emit("shell.window", { open = true, target = target, reason = reason, minutes = minutes, by = by })
-  self.windows[target] = { until_ms = host.mono() + math.floor(minutes * 60000), reason = reason }
+  self.windows[target] = { until_ms = host.mono() + ms, reason = reason }
+  self.entries = nil
+  host.emit("log", { level = "info", text = ("%s (until %s UTC)"):format(text, host.iso(host.now() + ms):sub(12, 16)) })
 end
 
----@param target string
----@param why? string
-function Gate:close(target, why)
-  if not self.windows[target] then return end
+local function ended(self, target, why, by)
   self.windows[target] = nil
   if self.shell.line_task == nil then self:unlock() end
-  host.emit("shell.window", { open = false, target = target, reason = why, by = why and "clock" or "operator" })
+  host.emit("shell.window", { open = false, target = target, reason = why, by = by })
+end
+
+---@param target any
+---@param why? string               # the clock's reason
+function Gate:close(target, why)
+  target = self.windows[target] and target or known_target(target)
+  if not self.windows[target] then
+    return host.emit("log", { level = "info", text = ("%s is read-only: no window is open for it"):format(target) })
+  end
+  ended(self, target, why, why and "clock" or "operator")
   require("pgsh.log").warn("read-only again: %s%s", target, why and " (" .. why .. ")" or "")
+end
+
+---The session ends, and every window with it.
+function Gate:leave()
+  for _, target in ipairs(self:targets()) do errors.try(ended, self, target, "the session ended", "operator") end
+end
+
+---Close every window when nothing was entered for so long, and nothing runs.
+---@param duration string|number    # "5m"
+function Gate:idle(duration)
+  local ms = host.duration(duration)
+  if not ms or ms < 1000 or ms > MOST_MINUTES * 60000 then errors.usage("idle \"10m\": from 1s to %d minutes", MOST_MINUTES) end
+  self.idle_ms = ms
 end
 
 ---@return boolean
@@ -237,9 +309,21 @@ function Gate:unlock()
   end
 end
 
----Close what has run out.
+-- How long nothing has been entered, nor run.
+local function idle_for(self)
+  local shell = self.shell
+  if shell.busy or shell.jobs:running() > 0 or self.entries ~= shell.line then
+    self.entries, self.idle_from = not shell.busy and shell.line or nil, host.mono()
+  end
+  return host.mono() - self.idle_from
+end
+
+---Close what has run out, or what nobody uses.
 function Gate:tick()
-  for _, target in ipairs(self:targets()) do self:window(target) end
+  local why = idle_for(self) >= self.idle_ms and ("nothing was entered for %s"):format(span(self.idle_ms))
+  for _, target in ipairs(self:targets()) do
+    if self:window(target) and why then self:close(target, why) end
+  end
 end
 
 ---@return string[]

@@ -8,14 +8,6 @@ local words = {}
 
 local function out(text) host.emit("output", { text = text }) end
 
-local function target_of(shell, target)
-  if target == nil then target = shell:database() end
-  if type(target) == "string" then
-    return target:find("^%a[%w_]* ") and target or "psql " .. target
-  end
-  return tostring(target)
-end
-
 local function callable(call, fields)
   return setmetatable(fields, { __call = function(_, ...) return call(...) end, __name = "pgsh.word" })
 end
@@ -39,11 +31,11 @@ function words.new(shell)
   end
 
   function own.rw(target, reason, minutes)
-    target = target_of(shell, target)
-    shell.gate:open(target, reason, minutes)
+    shell.gate:open(target == nil and shell:database() or target, reason, minutes)
   end
 
-  function own.ro(target) shell.gate:close(target_of(shell, target)) end
+  function own.ro(target) shell.gate:close(target == nil and shell:database() or target) end
+  function own.idle(duration) shell.gate:idle(duration) end
 
   function own.spawn(name, f, ...)
     if type(name) == "function" then return shell.jobs:spawn("task", name, f, ...) end

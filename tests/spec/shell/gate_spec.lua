@@ -94,6 +94,70 @@ describe("the shell's gate", function()
     assert.is_nil(asks("RO>", "create table by_me (a int);"):find "asks:")
   end)
 
+  local function windows()
+    local list = {}
+    for _, event in ipairs(box:journal()) do
+      if event.type == "shell.window" then list[#list + 1] = event end
+    end
+    return list
+  end
+
+  describe("a window", function()
+    it("is for a target of the session, and says until when", function()
+      open()
+      local text = enter "rw('postgres', 'x', 5)"
+      assert.truthy(text:find "postgres is no target of this session: psql 127%.0%.0%.1:%d+/postgres\n", text)
+      assert.truthy(enter "rw('why', 5)":find "say why")
+      assert.truthy(enter "ro()":find "is read%-only: no window is open for it")
+      type_at("RO>", ("rw('127.0.0.1:%d/postgres', 'x', 1)"):format(server.port))
+      screen:see "\nchanges to psql 127[^\n]* without being asked for 1 minute %(until %d%d:%d%d UTC%)\n.*RW [01]:%d%d>$"
+      type_at(RW, "ro()")
+      screen:see "read%-only again: psql 127[^\n]*\n[^\n]*RO>$"
+    end)
+
+    it("closes when nothing is entered for a while, but not under what runs", function()
+      os.execute(("mkdir -p %s/home/.config/pgsh; echo 'idle \"2s\"' > %s/home/.config/pgsh/init.lua"):format(box.dir, box.dir))
+      open()
+      screen:line "rw(db, 'x', 5) wait(4)"
+      screen:see "pause of"
+      assert.truthy(screen:see(RW .. "$"))
+      screen:see "read%-only again: psql 127[^\n]* %(nothing was entered for 2 seconds%)\n[^\n]*RO>$"
+      assert.truthy(enter "idle '0s'":find "from 1s to 120 minutes")
+      screen:keys "C-d"
+      screen:see "%[exit 0%]"
+      local list = windows()
+      assert.equal("clock", list[2].by)
+      assert.equal("nothing was entered for 2 seconds", list[2].reason)
+    end)
+
+    it("is not opened by an entry that nobody typed, unless a flag allows the change itself", function()
+      local input = ("db = psql %q\nrw(db, 'x', 5)\ncreate table piped (a int);\n"):format(server:conninfo())
+      local result = box:pgsh({}, { stdin = input })
+      assert.equal(4, result.exit)
+      assert.truthy(result.stderr:find("--yes", 1, true), result.stderr)
+      assert.equal("", server:psql "select to_regclass('piped')")
+      box.env.PGSH_PRODUCTION = "127%.0"
+      result = box:pgsh({ "--yes" }, { stdin = input })
+      assert.equal(4, result.exit)
+      assert.truthy(result.stderr:find("--confirm 127.0.0.1", 1, true), result.stderr)
+      assert.equal(0, box:pgsh({ "--confirm", ("127.0.0.1:%d/postgres"):format(server.port) }, { stdin = input }).exit)
+      box.env.PGSH_PRODUCTION = nil
+      server:psql "drop table piped"
+      assert.equal(0, box:pgsh({ "--yes" }, { stdin = input }).exit)
+      server:psql "drop table piped"
+    end)
+
+    it("to production is typed at a prompt, whatever flags were given", function()
+      box.env.PGSH_PRODUCTION = "127%.0"
+      local name = ("127.0.0.1:%d/postgres"):format(server.port)
+      open("--confirm " .. name)
+      type_at("RO>", "rw(db, 'x', 1)")
+      screen:see("for 1 minute, x: type " .. name:gsub("%p", "%%%0") .. " to confirm\n>$")
+      screen:keys "C-c"
+      screen:see "RO>$"
+    end)
+  end)
+
   describe("the history", function()
     local SECRET = "alter role postgres password 'Slartibartfast';"
 
