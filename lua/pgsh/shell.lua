@@ -95,11 +95,11 @@ function Shell:prompt()
   end
   local running = self.jobs:running()
   if running > 0 then parts[#parts + 1] = ("%d job%s"):format(running, running == 1 and "" or "s") end
-  if window then
+  if self.dry then
+    parts[#parts + 1] = coloured(colour, "1;36", "DRY")
+  elseif window then
     local left = math.max(0, window.until_ms - host.mono()) // 1000
     parts[#parts + 1] = coloured(colour, "1;31", ("RW %d:%02d"):format(left // 60, left % 60))
-  elseif self.dry then
-    parts[#parts + 1] = coloured(colour, "1;36", "DRY")
   else
     parts[#parts + 1] = coloured(colour, "32", "RO")
   end
@@ -229,7 +229,10 @@ function Shell:show(values, took)
     pieces[#pieces + 1] = text
   end
   for i = 1, values.n do
-    if values[i] ~= nil then
+    local change = self.dry and require("pgsh.unknown").change(values[i])
+    if change then
+      piece(("not made: %s\n"):format(change))
+    elseif values[i] ~= nil then
       show.value(values[i], self.format, took, piece)
       is_table = is_table or show.columns(values[i]) ~= nil
     end

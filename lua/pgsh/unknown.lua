@@ -73,6 +73,14 @@ function unknown.text(value)
   return whole[value] or "‹" .. name_of[value] .. ", known after the run›"
 end
 
+---The rendering of the change whose whole result it is, or nil.
+---@param value any
+---@return string?
+function unknown.change(value)
+  if not unknown.is(value) or whole[value] or root_of[value] ~= name_of[value] then return nil end
+  return name_of[value]
+end
+
 ---The places from which the plan may diverge.
 ---@return {step:string?, file:string, line:integer, text:string}[]
 function unknown.uncertain()

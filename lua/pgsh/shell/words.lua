@@ -134,7 +134,12 @@ function words.new(shell)
     out(table.concat(lines, "\n") .. "\n")
   end
 
-  function own.dry_run(on) shell.dry = on ~= false end
+  function own.dry_run(on)
+    shell.dry = on ~= false
+    host.emit("log", { level = "info", text = shell.dry and "changes are only shown from now on; dry_run(false) ends that"
+      or shell.gate:has_windows() and "changes are made again; without being asked where a window is open"
+      or "changes are made again, each when it was asked about" })
+  end
 
   function own.max_rows(count)
     if math.type(count) ~= "integer" or count < 0 then errors.usage("max_rows(n): 0 is all") end

@@ -111,8 +111,15 @@ describe("the shell's gate", function()
       assert.truthy(enter "ro()":find "is read%-only: no window is open for it")
       type_at("RO>", ("rw('127.0.0.1:%d/postgres', 'x', 1)"):format(server.port))
       screen:see "\nchanges to psql 127[^\n]* without being asked for 1 minute %(until %d%d:%d%d UTC%)\n.*RW [01]:%d%d>$"
+      type_at(RW, "dry_run()")
+      screen:see "changes are only shown from now on.*DRY>$"
+      type_at("DRY>", "db:execute 'create table dry (a int)'")
+      screen:see "\nnot made: create table dry %(a int%)\n.*DRY>$"
+      type_at("DRY>", "dry_run(false)")
+      screen:see "changes are made again; without being asked where a window is open\n.*RW [01]:%d%d>$"
       type_at(RW, "ro()")
       screen:see "read%-only again: psql 127[^\n]*\n[^\n]*RO>$"
+      assert.equal("", server:psql "select to_regclass('dry')")
     end)
 
     it("closes when nothing is entered for a while, but not under what runs", function()
