@@ -395,16 +395,22 @@ local function read(self)
   end
 end
 
--- Ctrl-D: what still runs would be cancelled.
+-- Leaving cancels what still runs, and closes windows. Ctrl-C at the question means: stay.
 local function may_leave(self)
-  local running = self.jobs:running()
-  if running == 0 or not host.interactive() then return true end
+  local running, left = self.jobs:running(), {}
+  if running > 0 then
+    left[1] = ("%d job%s still running (jobs() lists them): cancel"):format(running, running == 1 and " is" or "s are")
+  end
+  for _, target in ipairs(self.gate:targets()) do
+    left[#left + 1] = ("changes to %s are not asked about, and others are kept from it: end that"):format(target)
+  end
+  if #left == 0 or not host.interactive() then return true end
   local ok, answer = errors.try(host.ask, {
-    text = ("%d job%s still running (jobs() lists them): leave, and cancel them?"):format(running, running == 1 and " is" or "s are"),
-    options = "yn", labels = "[y]es   [n]o",
+    text = table.concat(left, "\n") .. "\nleave", options = "yn", labels = "[y]es   [n]o",
   })
   host.interrupts()
-  return not ok or answer == "y"
+  if not ok then return answer.kind ~= "interrupted" end
+  return answer == "y"
 end
 
 -- Windows run out, and the clock in the prompt ticks, also while nobody types.
@@ -427,6 +433,7 @@ function Shell:loop()
   local guard <close> = setmetatable({}, { __close = function() -- luacheck: ignore
     timer:cancel()
     self.jobs:cancel_all()
+    self.gate:leave()
     host.gate(former)
     host.foreground(nil)
   end })
@@ -448,6 +455,7 @@ function Shell:loop()
       self.texts[#self.texts + 1] = text
       self:evaluate(text, entry)
       self.busy = false
+      if self.over ~= nil and not may_leave(self) then self.over = nil end
     end
   end
   return self.over
@@ -497,6 +505,7 @@ end
 
 local function ending(self, problem)
   local current = self.current
+  self.gate:leave()
   if problem then
     local of_error = require("pgsh.endings").of_error(problem)
     of_error.run = current.run

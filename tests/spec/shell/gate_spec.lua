@@ -165,6 +165,43 @@ describe("the shell's gate", function()
     end)
   end)
 
+  describe("leaving", function()
+    it("asks when a job is live: Ctrl-C and n stay, by every way out", function()
+      open()
+      screen:line "spawn(function() wait(60) end)"
+      screen:see "1 job RO>$"
+      for _, way in ipairs { "\\q", "exit", "quit", "C-d" } do
+        for _, answer in ipairs { "C-c", "n" } do
+          screen:keys("C-u", "C-l")
+          screen:see "^[^\n]*RO>$"
+          if way == "C-d" then screen:keys "C-d" else screen:line(way) end
+          screen:see "1 job is still running %(jobs%(%) lists them%): cancel\nleave\n.*%[n%]o\n>$"
+          if answer == "C-c" then screen:keys "C-c" else screen:line(answer) end
+          screen:see "\n[^\n]*1 job RO>$"
+        end
+      end
+      screen:line "\\q"
+      screen:see "%[n%]o\n>$"
+      screen:line "y"
+      screen:see "%[exit 0%]"
+    end)
+
+    it("asks when a window is open, and closes it", function()
+      open()
+      screen:line "rw(db, 'x', 5)"
+      screen:see(RW .. "$")
+      assert.truthy(asks(RW, "\\q"):find "changes to psql 127[^\n]* are not asked about, and others are kept from it: end that\nleave\n")
+      screen:keys "C-d"
+      screen:see "%[n%]o\n>$"
+      screen:line "y"
+      screen:see "%[exit 0%]"
+      local list = windows()
+      assert.equal(2, #list)
+      assert.is_false(list[2].open)
+      assert.equal("the session ended", list[2].reason)
+    end)
+  end)
+
   describe("the history", function()
     local SECRET = "alter role postgres password 'Slartibartfast';"
 
