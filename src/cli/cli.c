@@ -70,7 +70,7 @@ static ViewSetup cli_view_setup(const Cli *cli) {
   ViewSetup setup = {.quiet = in->quiet || cli->lua, .verbose = in->verbose, .shell = cli->shell};
   setup.data_command = cli_is_query(in->command) || in->help || in->list || cli->lua;
   setup.asks = !in->no_input && !cli->shell && isatty(STDIN_FILENO) == 1;
-  setup.on_run = signals_set_run;
+  setup.on_run = cli->shell ? signals_set_session : signals_set_run;
   if (in->output != NULL && strcmp(in->output, "json") == 0) setup.output = VIEW_JSON;
   if (in->output != NULL && strcmp(in->output, "jsonl") == 0) setup.output = VIEW_JSONL;
   if (in->color != NULL && strcmp(in->color, "always") == 0) setup.colour = STYLE_ALWAYS;

@@ -20,17 +20,22 @@ static volatile sig_atomic_t signals_idle, signals_patience = 1;
 static const int signals_handled[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGQUIT, SIGWINCH};
 #define SIGNALS_COUNT (sizeof signals_handled / sizeof signals_handled[0])
 
-void signals_set_run(const char *run) {
+static void signals_set_farewell(const char *run, const char *known, const char *next) {
   char text[sizeof signals_farewell];
   const char *dot = text_is_utf8() ? "·" : "-";
   int len = run == NULL ? snprintf(text, sizeof text, "interrupted\n")
-                        : snprintf(text, sizeof text,
-                                   "interrupted: state of the last operation unknown; journal intact %s go on: pgsh resume %s\n",
-                                   dot, run);
+                        : snprintf(text, sizeof text, "interrupted: %s; journal intact %s %s %s\n", known, dot, next, run);
   if (len < 0 || (size_t)len >= sizeof text) return;
   signals_farewell_len = 0; /* a handler may read it at any moment */
   memcpy(signals_farewell, text, (size_t)len);
   signals_farewell_len = len;
+}
+
+void signals_set_run(const char *run) { signals_set_farewell(run, "state of the last operation unknown", "go on: pgsh resume"); }
+
+/* It cannot be resumed, and its jobs work also while a line is typed. */
+void signals_set_session(const char *run) {
+  signals_set_farewell(run, "what became of what was still running is not known", "look: pgsh show");
 }
 
 static void signals_leave(void) {
@@ -67,13 +72,10 @@ static void on_news(int number) {
   errno = saved;
 }
 
-/* Ctrl-\ ends the process as ever, but not with a terminal that does not echo. */
+/* Ctrl-\: out at once, whatever runs. There is no core to look into: it is a way out, no defect. */
 static void on_quit(int number) {
-  tty_erase_signal();
-  tty_restore();
-  if (signals_idle) _exit(130); /* from the shell's prompt it is a way out, not a defect to look into */
-  signal(number, SIG_DFL);
-  raise(number);
+  (void)number;
+  signals_leave();
 }
 
 static void signals_set(int number, void (*handler)(int)) {

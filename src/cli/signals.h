@@ -3,6 +3,7 @@
  *   Ctrl-C          stop what is waited for; the engine asks what next. Again, before that was done or asked: out at once,
  *                   terminal restored, exit status 130; the journal is intact, because every line of it is whole
  *   TERM, HUP       as the first Ctrl-C, but nobody is asked. Again: out at once
+ *   QUIT (Ctrl-\)   out at once, as the last Ctrl-C
  *   TSTP (Ctrl-Z)   stop, with the terminal as it was
  *   PIPE            ignored: a write says so itself
  *
@@ -33,5 +34,7 @@ void signals_set_idle(bool idle);
 void signals_set_patience(int count);
 /* The run that a hard exit tells how to go on with; NULL: none. Copied. */
 void signals_set_run(const char *run);
+/* The same for a shell's run. */
+void signals_set_session(const char *run);
 
 #endif
