@@ -418,8 +418,11 @@ local function clock(self)
   while true do
     host.sleep(TICK_S)
     if self.gate:has_windows() or next(self.current.state.clocks) then
-      self.gate:tick()
-      self.refresh()
+      local ok, problem = errors.try(function()
+        self.gate:tick()
+        self.refresh()
+      end)
+      if not ok then warn(errors.line(problem)) end -- the next second is another chance
     end
   end
 end
@@ -428,7 +431,8 @@ end
 ---@return any over
 function Shell:loop()
   local former = host.gate(function(change) self.gate:check(change) end)
-  local timer = host.spawn("clock", clock, self)
+  -- Nobody's child: a Ctrl-C that is for this task (a second one, one at a question) must not stop the clock.
+  local timer = host.spawn("clock", clock, self):detach()
   -- However it ends: a procedure that goes on must not be asked as a shell is.
   local guard <close> = setmetatable({}, { __close = function() -- luacheck: ignore
     timer:cancel()

@@ -25,10 +25,13 @@ struct Vm {
   volatile sig_atomic_t watch_slice;
   volatile sig_atomic_t watch_ticks;
   unsigned stops; /* how often the running task was told to stop since it was resumed */
+  bool spared;    /* the running task was let go on, although there was an interrupt */
 };
 
 /* Put in front of a coroutine's life: its task pointer. */
 void task_open(lua_State *L);
+/* Was the task that L runs in detached? False in a coroutine of the user's own. */
+bool task_is_aside(lua_State *L);
 void task_shutdown(Vm *vm);
 /* After the state is closed: those that C code never released. */
 void task_free_rest(Vm *vm);

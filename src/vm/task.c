@@ -30,7 +30,7 @@ struct Task {
   TaskDeadline deadline;
   ErrCode cancelled;
   int shield, refs;
-  bool done, failed;
+  bool done, failed, aside;
   JoinOp *joiners;
   void (*on_done)(Task *task, void *arg);
   void *on_done_arg;
@@ -149,6 +149,7 @@ static void task_step(Task *task, int nargs) {
   lua_sethook(task->L, NULL, 0, 0);
   vm->slice = vm->slice + 1;
   vm->stops = 0;
+  vm->spared = false;
   vm->running = task->L;
   int status = lua_resume(task->L, NULL, nargs, &nresults);
   vm->running = NULL;
@@ -184,7 +185,15 @@ void task_push_error(Task *task, lua_State *L) {
   lua_xmove(task->L, L, 1);
 }
 
-void task_detach(Task *task) { task->parent = NULL; }
+void task_detach(Task *task) {
+  task->parent = NULL;
+  task->aside = true;
+}
+
+bool task_is_aside(lua_State *L) {
+  const Task *task = task_current(L);
+  return task != NULL && task->aside;
+}
 
 void task_on_done(Task *task, void (*fn)(Task *task, void *arg), void *arg) {
   task->on_done = fn;

@@ -118,11 +118,20 @@ static void vm_open_search(lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* A Ctrl-C is rarely meant for a task that is nobody's child and happens to run just then. It is hit only when it keeps the
+ * others from their turn for longer than this, some milliseconds. */
+#define VM_SPARED_INSTRUCTIONS 1000000
+
 /* ---- interrupts and the CPU watchdog -------------------------------------------------------------------------------- */
 
 static void on_stop_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   Vm *vm = vm_of(L);
+  if (vm->interrupts > 0 && vm->stops == 0 && !vm->spared && task_is_aside(L)) {
+    vm->spared = true;
+    lua_sethook(L, on_stop_hook, LUA_MASKCOUNT, VM_SPARED_INSTRUCTIONS);
+    return;
+  }
   /* It stays armed until the task is resumed the next time, by turns a little and right after: the first lets closers have their
    * thousand instructions, the second hits the loop around a pcall that has swallowed the stop. */
   vm->stops++;

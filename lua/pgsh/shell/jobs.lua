@@ -21,7 +21,12 @@ function Job:__tostring()
 end
 
 ---Wait for its end: its results, or its error.
-function Job:wait() return self.task:join() end
+function Job:wait()
+  local results = table.pack(errors.try(self.task.join, self.task))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  if self.task:done() then error(results[2], 0) end
+  errors.raise(results[2].code, { message = results[2].message, detail = ("job %d goes on"):format(self.id) })
+end
 ---Ask it to stop.
 function Job:cancel() self.task:cancel() end
 
@@ -35,6 +40,17 @@ local function tell(job, text, level)
   host.emit("log", { level = level or "info", text = ("[job %d] %s"):format(job.id, text) })
 end
 
+local function ended(self, job)
+  local results = table.pack(errors.try(job.task.join, job.task))
+  job.ended, job.outcome = host.mono(), results[1] and "ok" or errors.line(results[2])
+  if self.shell.refresh then self.shell.refresh() end
+  if results[1] then
+    tell(job, ("done in %s: %s"):format(host.span(job.ended - job.begun), job.name))
+  else
+    tell(job, ("failed: %s"):format(errors.line(results[2])), "warn")
+  end
+end
+
 ---@param name string
 ---@param f function
 ---@return table job
@@ -44,17 +60,10 @@ function Jobs:spawn(name, f, ...)
   self.list[id] = job
   job.task = host.spawn("job " .. id, host.branch, "job-" .. id, function(...)
     self.threads[coroutine.running()] = job
-    local results = table.pack(errors.try(f, ...))
-    job.ended, job.outcome = host.mono(), results[1] and "ok" or errors.line(results[2])
-    if self.shell.refresh then self.shell.refresh() end
-    if results[1] then
-      tell(job, ("done in %s: %s"):format(host.span(job.ended - job.begun), name))
-    else
-      tell(job, ("failed: %s"):format(errors.line(results[2])), "warn")
-      error(results[2], 0)
-    end
-    return table.unpack(results, 2, results.n)
+    return f(...)
   end, ...):detach()
+  -- In a task of its own: what stops the job, a Ctrl-C while it computes say, must not stop its notice too.
+  host.spawn("end of job " .. id, ended, self, job):detach()
   return job
 end
 
