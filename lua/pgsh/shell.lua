@@ -538,6 +538,7 @@ local function load_rc(self)
         local scope = { branch = "init", phase = "init", changes = "refuse" }
         host.within(scope, f)
       end)
+      host.interrupts() -- a Ctrl-C was for the file, not for the session
       if not ok then warn(("%s: %s"):format(path, errors.line(problem))) end
       return
     end
@@ -612,7 +613,7 @@ function shell.command(invocation)
     self.format.max_rows = 0
     return ending(self, pipe_mode(self, entries))
   end
-  load_rc(self)
+  if not current.options.no_rc then load_rc(self) end
   if not current.options.quiet then banner() end
   self:loop()
   return ending(self)

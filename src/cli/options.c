@@ -36,6 +36,7 @@ static const Option options_known[] = {
     {"--color", 0, OPTION_TEXT, OPTION(color), "auto always never"},
     {"--quiet", 'q', OPTION_FLAG, OPTION(quiet), NULL},
     {"--verbose", 'v', OPTION_FLAG, OPTION(verbose), NULL},
+    {"--no-rc", 0, OPTION_FLAG, OPTION(no_rc), NULL},
     {"--params", 0, OPTION_LIST, OPTION(params), NULL},
     {"--list", 0, OPTION_FLAG, OPTION(list), NULL},
     {"--help", 'h', OPTION_FLAG, OPTION(help), NULL},

@@ -27,7 +27,7 @@ typedef struct Invocation {
   OptionsWords entries; /* -c: of the shell */
   OptionsWords confirm, skip, params;
   char *from, *until, *on_failure, *start_at, *output, *state, *color;
-  bool dry_run, yes, no_input, step, quiet, verbose, list, help, version;
+  bool dry_run, yes, no_input, no_rc, step, quiet, verbose, list, help, version;
   bool has_code;
 } Invocation;
 

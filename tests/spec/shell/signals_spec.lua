@@ -1,0 +1,180 @@
+-- The shell and the keys that stop things: what survives Ctrl-C, the way out, the start-up file.
+local socket = require "socket"
+local postgres = require "tests.spec.support.postgres"
+local run = require "tests.spec.support.run"
+local terminal = require "tests.spec.support.terminal"
+
+describe("the shell and signals:", function()
+  local server, box, screen
+
+  setup(function() server = postgres.start() end)
+  teardown(function() server:remove() end)
+  before_each(function()
+    box = run.box()
+    box.env.CONN = server:conninfo()
+  end)
+  after_each(function()
+    if screen then screen:close() end
+    screen = nil
+    box:remove()
+  end)
+
+  local PROMPT = "RO>$"
+
+  local function open(arguments)
+    screen = terminal.open(box)
+    screen:pgsh((arguments or "") .. " shell \"$CONN\"")
+    return screen:see(PROMPT)
+  end
+
+  -- On a screen of its own, so that what stood there before is not taken for the answer.
+  local function fresh()
+    screen:keys("C-u", "C-l")
+    screen:see "^[^\n]*R[OW][^\n]*>$"
+  end
+
+  local function enter(text)
+    fresh()
+    screen:line(text)
+    return screen:see("\n[^\n]*R[OW][^\n]*>$")
+  end
+
+  local function init(text)
+    os.execute(("mkdir -p %s/config/pgsh"):format(box.dir))
+    box.env.XDG_CONFIG_HOME = box.dir .. "/config"
+    local file = assert(io.open(box.dir .. "/config/pgsh/init.lua", "w"))
+    file:write(text)
+    file:close()
+  end
+
+  describe("Ctrl-C", function()
+    it("given twice leaves the clock of the prompt, and jobs, alone", function()
+      open()
+      enter "done = 0 spawn('worker', function() while true do wait(0.2) done = done + 1 end end)"
+      screen:line "sh.read { 'sh', '-c', 'trap : INT TERM; while :; do sleep 1; done' }"
+      socket.sleep(0.7)
+      screen:keys "C-c"
+      socket.sleep(0.3)
+      screen:keys "C-c"
+      screen:see "given up waiting.*1 job RO>$"
+      local before = tonumber(enter "done":match "\n(%d+)\n")
+      enter "rw(db, 'x', 0.03)"
+      screen:see "read%-only again.*1 job RO>$"
+      assert.truthy(tonumber(enter "done":match "\n(%d+)\n") > before)
+      assert.truthy(enter "jobs()":find "job 1   running")
+    end)
+
+    it("at a question of the shell's own leaves the clock alone", function()
+      box.env.PGSH_PRODUCTION = "127.0.0.1"
+      open()
+      screen:paste "a = 1\nb = 2\n"
+      screen:keys "Enter"
+      screen:see "run them%?\n[^\n]*\n>$"
+      screen:keys "C-c"
+      screen:see(PROMPT)
+      enter "rw('psql other', 'x', 0.02)"
+      screen:see "read%-only again: psql other"
+    end)
+
+    it("does not hit a job that happens to compute", function()
+      open()
+      enter "spawn('busy', function() while true do for _ = 1, 100000 do end wait(0.001) end end)"
+      for _ = 1, 8 do
+        fresh()
+        screen:line "wait(60)"
+        screen:see "pause of"
+        screen:keys "C-c"
+        screen:see "cancelled.*RO>$"
+      end
+      assert.truthy(enter "jobs()":find "job 1   running")
+    end)
+
+    it("stops a job that keeps everybody waiting", function()
+      open()
+      screen:line "spawn('hog', function() wait(0.3) pcall(function() while true do end end) while true do end end) wait(60)"
+      socket.sleep(1)
+      screen:keys "C-c"
+      assert.truthy(screen:see("failed: interrupted.*RO>$", 8))
+    end)
+
+    it("while a job is waited for says that the job goes on", function()
+      open()
+      enter "spawn('sleeper', function() wait(60) end)"
+      screen:line "jobs.wait(1)"
+      screen:see "%^C cancels"
+      screen:keys "C-c"
+      assert.truthy(screen:see "cancelled.*1 job RO>$":find("cancelled, job 1 goes on", 1, true))
+    end)
+  end)
+
+  describe("Ctrl-\\", function()
+    local function leaves(text, what)
+      screen:line(text)
+      screen:see(what)
+      screen:keys "C-\\"
+      local seen = screen:see "%[exit 130%]"
+      screen:line "ls core* 2>&1; stty -a | grep -o ' -*icanon '"
+      screen:see "\n icanon"
+      return seen
+    end
+
+    it("leaves at once whatever runs, and says what is not known", function()
+      open()
+      local seen = leaves("select pg_sleep(4);", "%^C cancels")
+      assert.truthy(seen:find("is not known; journal intact · look: pgsh show ", 1, true))
+      assert.is_nil(seen:find "Quit")
+    end)
+
+    it("leaves a loop of Lua", function()
+      open()
+      screen:line "while true do end"
+      socket.sleep(0.3)
+      screen:keys "C-\\"
+      screen:see "is not known; journal intact.*%[exit 130%]"
+    end)
+
+    it("leaves a procedure", function()
+      local file = assert(io.open(box.dir .. "/long.lua", "w"))
+      file:write "procedure { name = 'long', summary = 'waits' }\nstep 'Wait' (function() wait(60) end)\n"
+      file:close()
+      screen = terminal.open(box)
+      screen:pgsh(box.dir .. "/long.lua -y")
+      screen:see "pause of"
+      screen:keys "C-\\"
+      local seen = screen:see "%[exit 130%]"
+      assert.truthy(seen:find("state of the last operation unknown; journal intact · go on: pgsh resume ", 1, true))
+    end)
+  end)
+
+  describe("the start-up file", function()
+    it("that does not end is ended by Ctrl-C, and the shell goes on", function()
+      init "x = 1 pcall(function() while true do end end) while true do end"
+      screen = terminal.open(box)
+      screen:pgsh "shell \"$CONN\""
+      socket.sleep(1)
+      screen:keys "C-c"
+      assert.truthy(screen:see(PROMPT):find "init.lua:.-interrupted")
+      assert.truthy(enter "x + 6":find "\n7\n")
+    end)
+
+    it("that waits is ended by Ctrl-C too", function()
+      init "x = 2 wait(60)"
+      screen = terminal.open(box)
+      screen:pgsh "shell \"$CONN\""
+      socket.sleep(1)
+      screen:keys "C-c"
+      assert.truthy(screen:see(PROMPT):find "init.lua:.-interrupted")
+      assert.truthy(enter "x + 6":find "\n8\n")
+    end)
+
+    it("is not read with --no-rc", function()
+      init "x = 1"
+      open "--no-rc"
+      assert.truthy(enter "x":find "unknown global x")
+      screen:keys "C-d"
+      screen:see "%[exit"
+      open()
+      assert.truthy(enter "x":find "\n1\n")
+    end)
+  end)
+end)
