@@ -165,7 +165,7 @@ describe("parameters", function()
 
   describe("are refused under a name that is pgsh's own:", function()
     local OPTIONS = { "dry-run", "yes", "confirm", "no-input", "step", "from", "until", "skip", "on-failure", "start-at", "output", "state",
-      "color", "quiet", "verbose", "params", "list", "help", "version", "eval", "command" }
+      "color", "quiet", "verbose", "params", "list", "help", "version", "eval", "command", "no-rc" }
 
     local function refused_name(kind, name, message)
       local run = box:run(("param.%s { %q } step \"x\" (function() end)"):format(kind, name))
