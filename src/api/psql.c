@@ -24,6 +24,7 @@ static int l_psql_close(lua_State *L) {
   Psql *db = luaL_checkudata(L, 1, PSQL_HANDLE_NAME);
   Pg *pg = db->pg;
   db->pg = NULL;
+  psql_spare_close(db);
   pg_close(pg);
   return 0;
 }
@@ -31,6 +32,7 @@ static int l_psql_close(lua_State *L) {
 static int l_psql_rebind(lua_State *L) {
   Psql *db = psql_check(L, 1);
   if (pg_busy(db->pg)) luaerr_throw(L, ERR_BUSY, "psql %s: rebind while it is in use", db->target->name);
+  psql_spare_close(db);
   pg_rebind(db->pg);
   return 0;
 }
@@ -123,6 +125,7 @@ void psql_push_twin(lua_State *L, int index) {
   *twin = *db;
   twin->pg = NULL;
   twin->scope = NULL;
+  memset(twin->spares, 0, sizeof twin->spares);
   luaL_setmetatable(L, PSQL_HANDLE_NAME);
   twin->pg = pg_twin(db->pg);
   if (twin->pg != NULL) return;

@@ -17,6 +17,13 @@
 #define PSQL_SETTLE_WHAT "asking what became of it"
 #define PSQL_LIMIT_BYTES ((int64_t)64 << 20)
 
+/* In a shell a handle may be used by several tasks at once: each further one gets a connection of its own. */
+#define PSQL_SPARES 8
+typedef struct PsqlSpare {
+  Pg *pg; /* NULL: none */
+  uint64_t user;
+} PsqlSpare;
+
 /* What psql(…) returns. Its first user value is the conninfo function of a late-bound handle. */
 typedef struct Psql {
   Pg *pg; /* NULL: closed */
@@ -25,6 +32,8 @@ typedef struct Psql {
   void *scope;    /* of the task that runs an operation: the conninfo function runs in it */
   bool unknown;   /* its connection string is only known after a run */
   int64_t timeout_ms, lock_timeout_ms, statement_timeout_ms, limit_bytes;
+  uint64_t user; /* the task that used pg last */
+  PsqlSpare spares[PSQL_SPARES];
 } Psql;
 
 /* What a call gives back. */
@@ -56,6 +65,15 @@ Psql *psql_check(lua_State *L, int index);
 /* Push another handle on the same target, with a connection of its own; nil when where it is has not been found out yet. Raises.
  */
 void psql_push_twin(lua_State *L, int index);
+
+/* psql_spare.c */
+/* The connection for a call of the current task: the handle's own; in a shell another one when a task is using that. */
+Pg *psql_spare_pick(lua_State *L, Psql *db);
+/* Is every connection that this task could use busy? */
+bool psql_spare_none(lua_State *L, Psql *db);
+/* Are rows of :each still being read from one of its connections? */
+bool psql_spare_streams(const Psql *db);
+void psql_spare_close(Psql *db);
 
 /* psql_source.c: a source that asks the Lua function of the handle; `self` is the Psql. */
 PgConninfoOp *psql_source_provide(void *self);

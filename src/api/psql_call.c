@@ -22,14 +22,14 @@ static void call_set_target(Err *err, const Psql *db) {
 }
 
 /* One handle, one task: a nested or second use is an error of the script, not a queue. */
-static void call_check_free(lua_State *L, const Psql *db) {
-  if (!pg_busy(db->pg)) return;
-  if (pg_streaming(db->pg)) {
+static void call_check_free(lua_State *L, Psql *db) {
+  if (!psql_spare_none(L, db)) return;
+  if (psql_spare_streams(db)) {
     lua_gc(L, LUA_GCCOLLECT); /* an iterator that nobody holds any more closes now */
-    if (!pg_busy(db->pg)) return;
+    if (!psql_spare_none(L, db)) return;
   }
   Err err = {0};
-  bool each = pg_streaming(db->pg);
+  bool each = psql_spare_streams(db);
   err_set(&err, ERR_BUSY, each ? "rows of :each are still being read from this handle" : "the handle is in use by another task");
   err_set_hint(&err, each ? "end that loop first, read with :rows, or make a second handle" : "make one handle for each task");
   call_set_target(&err, db);
@@ -87,14 +87,14 @@ static Op *call_start(lua_State *L, int args) {
   call->db->scope = task_scope(task_current(L));
   int number = effect_current(L);
   if (number > 0) call->job->noter = (PgNoter){call_note, run_of(L), number};
-  return &pg_run(call->db->pg, call->job, left, deadline)->op;
+  return &pg_run(psql_spare_pick(L, call->db), call->job, left, deadline)->op;
 }
 
 /* The COMMIT was on its way when an earlier attempt ended. */
 static Op *call_settle(lua_State *L, int args, const char *note) {
   PsqlCall *call = lua_touserdata(L, args);
   call->db->scope = task_scope(task_current(L));
-  return &pg_settle_run(call->db->pg, call->job, note, PSQL_SETTLE_MS, PSQL_SETTLE_WHAT)->op;
+  return &pg_settle_run(psql_spare_pick(L, call->db), call->job, note, PSQL_SETTLE_MS, PSQL_SETTLE_WHAT)->op;
 }
 
 static const char *call_how(const Op *op) { return ((const PgOp *)op)->settled_by != NULL ? "record" : NULL; }

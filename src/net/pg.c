@@ -38,7 +38,11 @@ Pg *pg_open(Loop *loop, const PgSource *source) {
 
 Pg *pg_twin(const Pg *pg) {
   PgSource source = {.conninfo = pg->conninfo, .connect_timeout_ms = pg->source.connect_timeout_ms};
-  return pg->conninfo != NULL ? pg_open(pg->loop, &source) : NULL;
+  if (pg->conninfo == NULL) return NULL;
+  Pg *twin = pg_open(pg->loop, &source);
+  twin->identity = pg->identity;
+  twin->known = pg->known;
+  return twin;
 }
 
 void pg_drop_conninfo(Pg *pg) {

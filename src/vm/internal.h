@@ -18,6 +18,7 @@ struct Vm {
   void *user;
   const VmModule *modules;
   Task *tasks; /* all that are not freed */
+  uint64_t spawned;
   /* Shared with signal handlers. */
   lua_State *volatile running; /* the coroutine that executes now */
   volatile sig_atomic_t slice; /* counts resumes: the CPU watchdog sees whether one lasts */

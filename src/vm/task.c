@@ -20,6 +20,7 @@ typedef struct JoinOp {
 struct Task {
   Vm *vm;
   lua_State *L; /* its coroutine, anchored in the registry under thread_ref */
+  uint64_t id;
   int thread_ref;
   int arguments; /* values on L for the first resume, the function included */
   char *name;
@@ -89,6 +90,7 @@ Task *task_spawn(lua_State *L, int nargs, const char *name) {
   int ref = luaL_ref(L, LUA_REGISTRYINDEX);
   Task *task = mem_alloc(sizeof *task);
   *task = (Task){.vm = vm, .L = thread, .thread_ref = ref, .parent = parent, .refs = 2, .arguments = nargs + 1};
+  task->id = ++vm->spawned;
   task->name = mem_strdup(name);
   task->next = vm->tasks;
   vm->tasks = task;
@@ -106,6 +108,7 @@ Task *task_spawn(lua_State *L, int nargs, const char *name) {
 }
 
 Task *task_current(lua_State *L) { return *(Task **)lua_getextraspace(L); }
+uint64_t task_id(const Task *task) { return task->id; }
 const char *task_name(const Task *task) { return task->name; }
 void *task_scope(const Task *task) { return task->scope; }
 void task_set_scope(Task *task, void *scope) { task->scope = scope; }

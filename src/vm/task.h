@@ -30,6 +30,8 @@ void task_on_done(Task *task, void (*fn)(Task *task, void *arg), void *arg);
 
 /* The task L runs in; NULL in a coroutine of the user's own or at load. */
 Task *task_current(lua_State *L);
+/* No other task of the process has or had it; not 0. */
+uint64_t task_id(const Task *task);
 const char *task_name(const Task *task);
 /* Upper layer's context of a task: inherited by children. Borrowed. */
 void *task_scope(const Task *task);

@@ -22,7 +22,7 @@ describe("the shell and signals:", function()
   local PROMPT = "RO>$"
 
   local function open(arguments)
-    screen = terminal.open(box)
+    screen = terminal.open(box, { width = 180 })
     screen:pgsh((arguments or "") .. " shell \"$CONN\"")
     return screen:see(PROMPT)
   end
@@ -137,7 +137,7 @@ describe("the shell and signals:", function()
       local file = assert(io.open(box.dir .. "/long.lua", "w"))
       file:write "procedure { name = 'long', summary = 'waits' }\nstep 'Wait' (function() wait(60) end)\n"
       file:close()
-      screen = terminal.open(box)
+      screen = terminal.open(box, { width = 180 })
       screen:pgsh(box.dir .. "/long.lua -y")
       screen:see "pause of"
       screen:keys "C-\\"
@@ -149,7 +149,7 @@ describe("the shell and signals:", function()
   describe("the start-up file", function()
     it("that does not end is ended by Ctrl-C, and the shell goes on", function()
       init "x = 1 pcall(function() while true do end end) while true do end"
-      screen = terminal.open(box)
+      screen = terminal.open(box, { width = 180 })
       screen:pgsh "shell \"$CONN\""
       socket.sleep(1)
       screen:keys "C-c"
@@ -159,7 +159,7 @@ describe("the shell and signals:", function()
 
     it("that waits is ended by Ctrl-C too", function()
       init "x = 2 wait(60)"
-      screen = terminal.open(box)
+      screen = terminal.open(box, { width = 180 })
       screen:pgsh "shell \"$CONN\""
       socket.sleep(1)
       screen:keys "C-c"
@@ -175,6 +175,41 @@ describe("the shell and signals:", function()
       screen:see "%[exit"
       open()
       assert.truthy(enter "x":find "\n1\n")
+    end)
+  end)
+
+  describe("a job at the same handle", function()
+    it("does not keep the prompt from the database", function()
+      open()
+      enter "spawn('sleeper', function() db:value 'select pg_sleep(60)' end)"
+      enter "spawn('second', function() db:value 'select pg_sleep(60)' end)"
+      assert.truthy(enter "select 40 + 2 as n;":find "\n +42\n")
+      assert.truthy(enter "db:value 'select 43'":find "\n43\n")
+      assert.truthy(enter "\\dn":find "public")
+      assert.truthy(enter "spawn('bad', function() db:value 'select nothing' end) wait(0.5)":find
+        "%[job 3%] failed: psql 127.0.0.1:%d+/postgres: column \"nothing\"")
+      -- In one task it stays an error: it would be one in a script.
+      assert.truthy(enter "for r in db:each 'select generate_series(1, 99999)' do db:value 'select 1' end":find
+        "rows of :each are still being read")
+      assert.truthy(enter "jobs()":find "job 1   running.*job 2   running")
+      screen:line "select pg_sleep(60);"
+      screen:see "%^C cancels"
+      screen:keys "C-c"
+      screen:see "cancelled: psql.*2 jobs RO>$"
+    end)
+
+    it("leaves no connection behind", function()
+      open()
+      enter "spawn('sleeper', function() db:value 'select pg_sleep(60)' end)"
+      enter "select 1;"
+      enter "jobs.cancel(1)"
+      enter "select 2;"
+      local count = [[select count(*) from pg_stat_activity where application_name = 'pgsh']]
+      local deadline = socket.gettime() + 5
+      while server:psql(count) ~= "1" do
+        assert.truthy(socket.gettime() < deadline, server:psql(count))
+        socket.sleep(0.05)
+      end
     end)
   end)
 end)
