@@ -210,10 +210,11 @@ function host.files(dir) end
 ---@param bytes integer
 ---@return string?
 function host.tail(path, bytes) end
----Rows as aligned columns: grid:widths() is how wide each is, grid:lines(from, to) the lines of these rows.
+---Rows as aligned columns: grid:widths() is how wide each is, grid:lines(from, to) the lines of these rows. When a line is wider than
+---`room`, the widest columns are narrowed, none below `least`, and what they hold is cut. texts[i] makes the values of a column into text.
 ---@param rows table[]
 ---@param columns string[]
----@param options? {to: integer?, max_width: integer?, null: string?}
+---@param options? {to: integer?, room: integer?, least: integer?, null: string?, texts: table<integer, function>?}
 ---@return pgsh.Grid
 function host.grid(rows, columns, options) end
 ---@class pgsh.Grid

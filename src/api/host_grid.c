@@ -1,5 +1,6 @@
 /* host, grid: rows of values as aligned columns. Each value is made into text once; a large result can then be put out piece by
- * piece. What does not fit into a column is cut, visibly. */
+ * piece. Where there is less room than that takes, the widest columns are narrowed, and what does not fit into one is cut,
+ * visibly. */
 #include <lauxlib.h>
 #include <math.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ typedef struct GridCell {
 } GridCell;
 
 typedef struct GridColumn {
-  size_t width;
+  size_t width, name;
   bool right;    /* numbers only */
   bool repeated; /* a later column has the same name */
 } GridColumn;
@@ -32,10 +33,11 @@ typedef struct GridColumn {
 typedef struct Grid {
   const Console *console;
   char *null_mark;
-  size_t count, rows, max_width;
+  size_t count, rows;
   GridColumn *columns;
   GridCell *cells; /* rows × count */
   int names;       /* while it is made: where the first column's name is on the stack, the others behind it */
+  int texts;       /* while it is made: a table of functions that make a column's values into text, by number; 0: none */
   Buf text, cell, clean;
 } Grid;
 
@@ -80,8 +82,12 @@ static void grid_add_text(Grid *grid, const char *text, size_t len) {
 /* The shortest text that reads back as the same number: mostly of 16 or 17 digits, which are tried first. */
 static void grid_add_float(Buf *out, double value) {
   char text[40], shorter[40];
+  if (isnan(value) || isinf(value)) { /* as the server writes them */
+    buf_add_str(out, isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
+    return;
+  }
   int len = snprintf(text, sizeof text, "%.16g", value);
-  if (decimal_read(text, (size_t)len) != value && !isnan(value)) {
+  if (decimal_read(text, (size_t)len) != value) {
     len = snprintf(text, sizeof text, "%.17g", value);
   } else if (len > 15) {
     int n = snprintf(shorter, sizeof shorter, "%.15g", value);
@@ -108,6 +114,17 @@ static bool grid_is_number(const char *text, size_t len) {
   if (len == 0 || len > 60 || strchr("-.0123456789", text[0]) == NULL || (len > 1 && strchr("xX", text[1]) != NULL)) return false;
   (void)strtod(text, &end);
   return (size_t)(end - text) == len;
+}
+
+/* The value on top as the text that the column's own function makes of it, where it has one. */
+static void grid_call_text(lua_State *L, const Grid *grid, size_t c) {
+  if (grid->texts == 0 || lua_isnil(L, -1)) return;
+  if (lua_rawgeti(L, grid->texts, (lua_Integer)c + 1) != LUA_TFUNCTION) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_insert(L, -2);
+  lua_call(L, 1, 1);
 }
 
 /* The value on top as the cell's text. False: it is no number, nor empty. */
@@ -158,41 +175,67 @@ static void grid_push_value(lua_State *L, const Grid *grid, size_t c) {
   lua_rawget(L, -2);
 }
 
-/* Cut the cell's text to `width` columns, the last of them a sign that it was. */
-static void grid_cut(Grid *grid, size_t width) {
-  static const char sign[] = "…";
+static void grid_pad(Buf *out, size_t count) {
+  memset(buf_reserve(out, count), ' ', count);
+  out->len += count;
+  out->data[out->len] = '\0';
+}
+
+/* As much of a text as `width` columns hold, the last of them a sign that it was cut. */
+static void grid_add_cut(const Grid *grid, Buf *out, const char *text, size_t len, size_t width) {
   size_t used = 0, bytes = 0;
-  const char *text = buf_str(&grid->cell);
-  while (text[bytes] != '\0') {
+  while (bytes < len) {
     char one[8] = "";
-    size_t len = 1;
-    while (((unsigned char)text[bytes + len] & 0xC0) == 0x80 && len < 6)
-      len++;
-    memcpy(one, text + bytes, len);
-    size_t more = grid->console->width(one);
-    if (used + more > width - 1) break;
-    used += more;
-    bytes += len;
+    size_t more = 1;
+    while (bytes + more < len && ((unsigned char)text[bytes + more] & 0xC0) == 0x80 && more < 6)
+      more++;
+    memcpy(one, text + bytes, more);
+    size_t columns = grid->console->width(one);
+    if (used + columns + 1 > width) break;
+    used += columns;
+    bytes += more;
   }
-  buf_clear(&grid->clean);
-  buf_add(&grid->clean, text, bytes);
-  buf_add_str(&grid->clean, sign);
-  Buf swap = grid->cell;
-  grid->cell = grid->clean;
-  grid->clean = swap;
+  buf_add(out, text, bytes);
+  buf_add_str(out, "…");
+  if (used + 1 < width) grid_pad(out, width - used - 1);
 }
 
 static void grid_keep_cell(Grid *grid, size_t r, size_t c) {
   GridColumn *column = &grid->columns[c];
   size_t width = grid_width(grid);
-  if (grid->max_width > 0 && width > grid->max_width && width > column->width) {
-    size_t room = column->width > grid->max_width ? column->width : grid->max_width;
-    grid_cut(grid, room);
-    width = grid_width(grid);
-  }
   if (width > column->width) column->width = width;
   grid->cells[r * grid->count + c] = (GridCell){.at = grid->text.len, .len = (uint32_t)grid->cell.len, .width = (uint32_t)width};
   buf_add(&grid->text, buf_str(&grid->cell), grid->cell.len);
+}
+
+static size_t grid_narrowed(const GridColumn *column, size_t most) {
+  size_t width = column->width < most ? column->width : most;
+  return width > column->name ? width : column->name;
+}
+
+/* Columns of the longest line, the rule, when no column is wider than `most`, unless its name is. */
+static size_t grid_line(const Grid *grid, size_t most) {
+  size_t sum = 0;
+  for (size_t c = 0; c < grid->count; c++)
+    sum += grid_narrowed(&grid->columns[c], most) + strlen(" | ");
+  return sum - strlen(" | ") + 2;
+}
+
+/* Narrow the widest columns until a line fits into `room`, but none below `least`: the largest bound that does. */
+static void grid_fit(Grid *grid, size_t room, size_t least) {
+  size_t low = least, high = least;
+  for (size_t c = 0; c < grid->count; c++)
+    if (grid->columns[c].width > high) high = grid->columns[c].width;
+  if (grid->count < 2 || grid_line(grid, high) <= room) return;
+  while (low + 1 < high) {
+    size_t middle = low + (high - low) / 2;
+    if (grid_line(grid, middle) <= room)
+      low = middle;
+    else
+      high = middle;
+  }
+  for (size_t c = 0; c < grid->count; c++)
+    grid->columns[c].width = grid_narrowed(&grid->columns[c], low);
 }
 
 /* A column is at least as wide as its name. */
@@ -203,15 +246,15 @@ static void grid_take_names(lua_State *L, Grid *grid) {
     grid->columns[c].right = true;
     lua_rawgeti(L, 2, (lua_Integer)c + 1);
     grid_take_cell(L, grid);
-    grid->columns[c].width = grid_width(grid);
+    grid->columns[c].width = grid->columns[c].name = grid_width(grid);
     for (size_t i = 0; i < c; i++)
       if (lua_rawequal(L, grid->names + (int)i, -1)) grid->columns[i].repeated = true;
   }
 }
 
-/* grid(rows, columns, { to, max_width, null }) */
+/* grid(rows, columns, { to, room, least, null, texts }) */
 static int l_host_grid(lua_State *L) {
-  static const char *const keys[] = {"max_width", "null", "to", NULL};
+  static const char *const keys[] = {"least", "null", "room", "texts", "to", NULL};
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
@@ -219,28 +262,31 @@ static int l_host_grid(lua_State *L) {
   size_t count = lua_rawlen(L, 2);
   luaL_argcheck(L, count <= GRID_COLUMNS, 2, "too many columns");
   if (run_of(L)->console == NULL) luaerr_throw(L, ERR_INTERNAL, "grid: there is no console");
-  int64_t rows = args_integer(L, options, "to", (int64_t)lua_rawlen(L, 1)), width = args_integer(L, options, "max_width", 0);
+  int64_t rows = args_integer(L, options, "to", (int64_t)lua_rawlen(L, 1)), least = args_integer(L, options, "least", 1);
+  int64_t room = args_integer(L, options, "room", 0);
   const char *null_mark = args_string(L, options, "null", "");
   Grid *grid = lua_newuserdatauv(L, sizeof *grid, 0);
   *grid = (Grid){.console = run_of(L)->console, .count = count, .rows = rows > 0 ? (size_t)rows : 0};
   luaL_setmetatable(L, GRID_NAME);
   int at = lua_gettop(L);
-  grid->max_width = width > 0 ? (size_t)width : 0;
   grid->null_mark = mem_strdup(null_mark);
   grid->columns = mem_alloc((count + 1) * sizeof *grid->columns);
   grid->cells = mem_alloc((grid->rows * count + 1) * sizeof *grid->cells);
+  if (options != 0 && lua_getfield(L, options, "texts") == LUA_TTABLE) grid->texts = lua_gettop(L);
   grid_take_names(L, grid);
   for (size_t r = 0; r < grid->rows; r++) {
     lua_rawgeti(L, 1, (lua_Integer)r + 1);
     luaL_checktype(L, -1, LUA_TTABLE);
     for (size_t c = 0; c < count; c++) {
       grid_push_value(L, grid, c);
+      grid_call_text(L, grid, c);
       if (!grid_take_cell(L, grid)) grid->columns[c].right = false;
       grid_keep_cell(grid, r, c);
       lua_pop(L, 1);
     }
     lua_pop(L, 1);
   }
+  if (room > 0) grid_fit(grid, (size_t)room, least > 0 ? (size_t)least : 1);
   lua_settop(L, at);
   return 1;
 }
@@ -256,12 +302,6 @@ static int l_grid_widths(lua_State *L) {
   return 1;
 }
 
-static void grid_pad(Buf *out, size_t count) {
-  memset(buf_reserve(out, count), ' ', count);
-  out->len += count;
-  out->data[out->len] = '\0';
-}
-
 static void grid_add_row(const Grid *grid, Buf *out, size_t r) {
   for (size_t c = 0; c < grid->count; c++) {
     const GridColumn *column = &grid->columns[c];
@@ -270,7 +310,10 @@ static void grid_add_row(const Grid *grid, Buf *out, size_t r) {
     buf_add(out, " | ", 3);
     if (c == 0) out->len -= 2;
     if (column->right) grid_pad(out, gap);
-    buf_add(out, buf_str(&grid->text) + cell->at, cell->len);
+    if (cell->width > column->width)
+      grid_add_cut(grid, out, buf_str(&grid->text) + cell->at, cell->len, column->width);
+    else
+      buf_add(out, buf_str(&grid->text) + cell->at, cell->len);
     if (!column->right && c + 1 < grid->count) grid_pad(out, gap);
   }
   buf_add_char(out, '\n');

@@ -99,6 +99,10 @@ int l_psql_array(lua_State *L);
 void psql_push_columns(lua_State *L, const PgRows *rows);
 /* A metatable that gives a row its columns by number. */
 void psql_push_row_meta(lua_State *L, const PgRows *rows);
+/* A metatable of an array of rows: rows.columns, without a key that would keep it from being a plain array. What a value does not
+ * tell by itself is beside it, as in that of a row, for whoever shows it to people: kinds[i] is "bytea", "array", or false.
+ * plain: as in psql_push_row, where a bytea is a text already. */
+void psql_push_rows_meta(lua_State *L, const PgRows *rows, bool plain);
 /* A row; the names are at `columns`; meta 0: plain values that JSON can hold, by name only. */
 void psql_push_row(lua_State *L, const PgRows *rows, size_t row, int columns, int meta);
 void psql_push_value(lua_State *L, unsigned type, const char *text, size_t len, bool plain);

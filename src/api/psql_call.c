@@ -203,6 +203,8 @@ static void push_result(lua_State *L, const PgResult *result) {
     psql_push_row(L, &result->rows, r, table + 1, 0);
     lua_rawseti(L, table + 2, (lua_Integer)r + 1);
   }
+  psql_push_rows_meta(L, &result->rows, true);
+  lua_setmetatable(L, table + 2);
   lua_setfield(L, table, "returned");
   lua_settop(L, table);
 }

@@ -78,11 +78,6 @@ void psql_rows_push(lua_State *L, const PsqlCall *call, const PgRows *rows) {
   taker->ref = LUA_NOREF;
   lua_rawgeti(L, -1, ROWS_ARRAY);
   lua_remove(L, -2);
-  /* rows.columns, without a key that would keep it from being a plain array */
-  lua_createtable(L, 0, 1);
-  lua_createtable(L, 0, 1);
-  psql_push_columns(L, rows);
-  lua_setfield(L, -2, "columns");
-  lua_setfield(L, -2, "__index");
+  psql_push_rows_meta(L, rows, false);
   lua_setmetatable(L, -2);
 }

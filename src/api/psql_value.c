@@ -239,6 +239,20 @@ void psql_push_columns(lua_State *L, const PgRows *rows) {
   }
 }
 
+static void push_kinds(lua_State *L, const PgRows *rows, bool plain) {
+  lua_createtable(L, rows->ncolumns, 0);
+  for (int i = 0; i < rows->ncolumns; i++) {
+    unsigned type = rows->columns[i].type;
+    if (type == TYPE_BYTEA && !plain)
+      lua_pushliteral(L, "bytea");
+    else if (array_element(type) != 0)
+      lua_pushliteral(L, "array");
+    else
+      lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
 /* Two columns of one name: the name has the last, the numbers have each.
  * row[2] is row[name of column 2]; names stay the only keys that pairs and JSON see. Upvalue: number → name, or false when the
  * column is kept under its number. */
@@ -250,7 +264,9 @@ static int l_row_index(lua_State *L) {
 }
 
 void psql_push_row_meta(lua_State *L, const PgRows *rows) {
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 2);
+  push_kinds(L, rows, false);
+  lua_setfield(L, -2, "kinds");
   lua_createtable(L, rows->ncolumns, 0);
   for (int i = 0; i < rows->ncolumns; i++) {
     if (rows->columns[i].repeated)
@@ -260,6 +276,16 @@ void psql_push_row_meta(lua_State *L, const PgRows *rows) {
     lua_rawseti(L, -2, i + 1);
   }
   lua_pushcclosure(L, l_row_index, 1);
+  lua_setfield(L, -2, "__index");
+}
+
+void psql_push_rows_meta(lua_State *L, const PgRows *rows, bool plain) {
+  lua_createtable(L, 0, 2);
+  push_kinds(L, rows, plain);
+  lua_setfield(L, -2, "kinds");
+  lua_createtable(L, 0, 1);
+  psql_push_columns(L, rows);
+  lua_setfield(L, -2, "columns");
   lua_setfield(L, -2, "__index");
 }
 

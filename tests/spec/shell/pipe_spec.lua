@@ -137,7 +137,7 @@ create or replace function pg_temp.f() returns int begin atomic select 1; select
   end)
 
   it("takes other formats", function()
-    assert.equal('{"a":1,"b":"x"}\n{"a":2}\n', shell("format 'jsonl'\nselect * from t order by a;\n").stdout)
+    assert.equal('{"a":1,"b":"x"}\n{"a":2,"b":null}\n', shell("format 'jsonl'\nselect * from t order by a;\n").stdout)
     assert.equal("a,b\n1,x\n2,\n", shell("format 'csv'\nselect * from t order by a;\n").stdout)
     assert.equal("| a | b |\n| --- | --- |\n| 1 | x |\n| 2 |  |\n", shell("format 'markdown'\nselect * from t order by a;\n").stdout)
   end)

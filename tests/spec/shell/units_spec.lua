@@ -231,7 +231,7 @@ describe("a value", function()
     end
     assert.equal('a,b\n1,"x,""y""\n"\n2,\n', text "csv")
     assert.equal('a\tb\n1\tx,"y"\\n\n2\t\\N\n', text "tsv")
-    assert.equal('[{"a":1,"b":"x,\\"y\\"\\n"},\n {"a":2}]\n', text "json")
+    assert.equal('[{"a":1,"b":"x,\\"y\\"\\n"},\n {"a":2,"b":null}]\n', text "json")
     assert.equal(' a |    b\n---+---------\n 1 | x,"y"\\n\n 2 | <null>\n(2 rows)\n', text "grid")
     assert.truthy(text "expanded":find("-[ 2 ]", 1, true))
   end)

@@ -1,0 +1,136 @@
+-- What the shell prints: values of every type in every format, widths, notices, times, help; without a terminal where that is enough.
+local host = require "pgsh.host"
+local postgres = require "tests.spec.support.postgres"
+local run = require "tests.spec.support.run"
+local show = require "pgsh.shell.show"
+
+describe("the shell's output", function()
+  local server, box
+
+  setup(function() server = postgres.start() end)
+  teardown(function() server:remove() end)
+  before_each(function() box = run.box() end)
+  after_each(function() box:remove() end)
+
+  local function shell(input, ...)
+    local env = { PGHOST = "127.0.0.1", PGPORT = server.port, PGUSER = "postgres", PGDATABASE = "postgres" }
+    return box:pgsh({ ... }, { stdin = input, env = env })
+  end
+  local function formatted(format, sql)
+    local result = shell(("format '%s'\n%s\n"):format(format, sql))
+    assert.equal(0, result.exit, result.stderr)
+    return result.stdout
+  end
+
+  it("has bytea in every format, and what is UTF-8 by chance too", function()
+    local sql = "select decode('00ff41', 'hex') as b, decode('c3a9', 'hex') as e;"
+    assert.equal("    b     |   e\n----------+--------\n \\x00ff41 | \\xc3a9\n", (formatted("grid", sql):gsub("%(1 row.*$", "")))
+    assert.truthy(formatted("expanded", sql):find("b | \\x00ff41\ne | \\xc3a9\n", 1, true))
+    assert.equal("b,e\n\\x00ff41,\\xc3a9\n", formatted("csv", sql))
+    assert.equal("b\te\n\\\\x00ff41\t\\\\xc3a9\n", formatted("tsv", sql))
+    assert.equal('[{"b":"\\\\x00ff41","e":"\\\\xc3a9"}]\n', formatted("json", sql))
+    assert.equal('{"b":"\\\\x00ff41","e":"\\\\xc3a9"}\n', formatted("jsonl", sql))
+    assert.equal("| b | e |\n| --- | --- |\n| \\x00ff41 | \\xc3a9 |\n", formatted("markdown", sql))
+    assert.same({ { b = "\0\255A", e = "é" } }, load("return " .. formatted("lua", sql))())
+    assert.equal('"\\000\\255A"\n', shell("db:value \"select decode('00ff41', 'hex')\"\n").stdout)
+    assert.equal("b | \\x00ff41\n", shell("db:row \"select decode('00ff41', 'hex') as b\"\n").stdout)
+    assert.equal("\\xff\n", shell("print '\\255'\n").stdout)
+  end)
+
+  it("has NULL in JSON", function()
+    assert.equal('[{"a":1,"b":null}]\n', formatted("json", "select 1 as a, null as b;"))
+    assert.equal('{"a":1,"b":null}\n', formatted("jsonl", "select 1 as a, null as b;"))
+    assert.equal('{"a":1,"b":null}\n', shell("format 'json'\ndb:row 'select 1 as a, null as b'\n").stdout)
+  end)
+
+  it("keeps columns of the same name apart", function()
+    assert.equal("a,a\n,1\n", formatted("csv", "select null as a, 1 as a;"))
+  end)
+
+  it("writes numbers and arrays as the server does, in tables", function()
+    local sql = "select 'NaN'::float8 as n, '-infinity'::float8 as i, 1::float8 as one, array[1,null,2] as a, "
+      .. "array['a b','null',''] as t, array[[1,2],[3,4]] as m, '{}'::int[] as none, '[1,{\"a\":[]}]'::jsonb as j;"
+    local expected = 'NaN|-Infinity|1|{1,NULL,2}|{"a b","null",""}|{{1,2},{3,4}}|{}|[1,{"a":[]}]'
+    assert.equal(expected, (formatted("tsv", sql):match "\n(.-)\n":gsub("\t", "|")))
+    assert.equal(expected, (formatted("grid", sql):match "\n %s*(NaN.-) *\n":gsub("%s+|%s+", "|")))
+    local values = {}
+    for value in formatted("expanded", sql):gmatch "| ([^\n]*)" do values[#values + 1] = value end
+    assert.equal(expected, table.concat(values, "|"))
+    assert.equal('[{"n":"NaN","i":"-Infinity","one":1,"a":[1,null,2],"t":["a b","null",""],"m":[[1,2],[3,4]],"none":[],'
+      .. '"j":[1,{"a":[]}]}]\n', formatted("json", sql))
+    local text = formatted("lua", sql)
+    assert.truthy(text:find('n = 0/0, i = -math.huge, one = 1.0, a = { 1, json.null, 2 }, t = { "a b", "null", "" }', 1, true), text)
+    assert.truthy(text:find("j = { 1, { a = json.array {} } }", 1, true), text)
+    local all = load("return " .. text, "=text", "t", { math = math, json = require "pgsh.json" })()[1]
+    assert.same({ { 1, 2 }, { 3, 4 } }, all.m)
+  end)
+
+  it("writes every row as Lua", function()
+    assert.equal(300, #load("return " .. formatted("lua", "select g as \"end\" from generate_series(1, 300) g;"))())
+  end)
+
+  it("says of each statement of a transaction what it did", function()
+    server:psql "create table moved (a int)"
+    local result = shell("db:transaction { 'insert into moved values (1), (2)', 'update moved set a = 3 returning a', "
+      .. "'delete from moved' }\n", "--yes")
+    assert.truthy(result.stdout:find "^INSERT 0 2\nUPDATE 2\na\n3\n3\nDELETE 2 · %d+ ms\n$", result.stdout)
+  end)
+
+  it("has what RETURNING gives in the order of the statement", function()
+    server:psql "create table kept (z int, b bytea, a text)"
+    local result = shell("insert into kept values (1, '\\xff', null) returning z, b, a;\n", "--yes")
+    assert.truthy(result.stdout:find("z\tb\ta\n1\t\\\\xff\t\\N\n", 1, true), result.stdout)
+  end)
+end)
+
+describe("rows on a screen", function()
+  local terminal = host.terminal
+  local settings
+
+  before_each(function() settings = show.defaults() end)
+  after_each(function() host.terminal = terminal end)
+
+  local function screen(columns)
+    host.terminal = function() return { terminal = columns ~= nil, columns = columns or 80, rows = 24 } end
+  end
+  local function shown(rows, columns)
+    local pieces = {}
+    show.value(setmetatable(rows, { __index = { columns = columns } }), settings, nil, function(piece) pieces[#pieces + 1] = piece end)
+    return table.concat(pieces)
+  end
+  local function widest(text)
+    local most = 0
+    for line in text:gmatch "[^\n]+" do most = math.max(most, host.width(line)) end
+    return most
+  end
+
+  it("use all of it: the widest columns give way first, and only as far as they must", function()
+    screen(150)
+    local text = shown({ { id = 1, a = ("a"):rep(70), b = ("é"):rep(200) } }, { "id", "a", "b" })
+    assert.truthy(text:find(("a"):rep(70) .. " |", 1, true), text)
+    assert.equal(150, widest(text))
+    assert.truthy(text:find("é…\n", 1, true))
+    screen(300)
+    assert.truthy(shown({ { id = 1, a = ("a"):rep(70), b = ("é"):rep(200) } }, { "id", "a", "b" }):find(("é"):rep(200), 1, true))
+  end)
+
+  it("are expanded when narrowing does not help", function()
+    screen(100)
+    local rows = { { a = ("a"):rep(70), b = ("b"):rep(70) } }
+    assert.truthy(shown(rows, { "a", "b" }):find("b | " .. ("b"):rep(70), 1, true))
+    settings.format = "grid"
+    assert.truthy(shown(rows, { "a", "b" }):find("a… | b", 1, true))
+  end)
+
+  it("of a single column are neither cut nor expanded", function()
+    screen(40)
+    local text = shown({ { plan = ("p"):rep(200) } }, { "plan" })
+    assert.truthy(text:find("\n " .. ("p"):rep(200) .. "\n", 1, true), text)
+  end)
+
+  it("are not cut where there is no screen", function()
+    screen(nil)
+    settings.format = "grid"
+    assert.truthy(shown({ { a = ("a"):rep(500), b = ("b"):rep(500) } }, { "a", "b" }):find(("a"):rep(500) .. " | " .. ("b"):rep(500), 1, true))
+  end)
+end)
