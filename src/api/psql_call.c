@@ -11,6 +11,8 @@
 #include "vm/await.h"
 #include "vm/luaerr.h"
 
+#define TELLINGS_MOST 20 /* messages of servers that one entry at the prompt shows */
+
 /* ---- before the door ---- */
 
 /* As the door names it. */
@@ -99,18 +101,43 @@ static Op *call_settle(lua_State *L, int args, const char *note) {
 
 static const char *call_how(const Op *op) { return ((const PgOp *)op)->settled_by != NULL ? "record" : NULL; }
 
+static void call_emit_log(lua_State *L, const char *level, const char *text) {
+  Err err = {0};
+  json_t *body = json_pack("{s:s, s:s?}", "level", level, "text", text);
+  if (!stream_emit(run_of(L)->stream, EVENT_LOG, body, &err)) luaerr_raise(L, &err);
+}
+
+/* Is it shown, not only journaled? At the shell's prompt everything is, once in an entry, and not without end. */
+static bool call_tells(lua_State *L, Scope *scope, const char *text, bool warning) {
+  if (scope == NULL || strcmp(scope->phase, "shell") != 0) return warning;
+  while (scope->outer != NULL && strcmp(scope->outer->phase, "shell") == 0)
+    scope = scope->outer;
+  Buf line = {0};
+  buf_printf(&line, "\n%s\n", text);
+  bool again = strstr(buf_str(&scope->told), buf_str(&line)) != NULL;
+  if (!again && (warning || scope->tellings < TELLINGS_MOST)) {
+    buf_add_str(&scope->told, buf_str(&line));
+    scope->tellings++;
+    buf_fini(&line);
+    return true;
+  }
+  buf_fini(&line);
+  if (!again && scope->tellings++ == TELLINGS_MOST) call_emit_log(L, "info", "the server says more: pgsh show -v");
+  return false;
+}
+
 /* What the server said besides: one event a line. */
 static void call_emit_notices(lua_State *L, const PsqlCall *call, const char *notices) {
   while (notices != NULL && *notices != '\0') {
     size_t len = strcspn(notices, "\n");
-    Buf text = {0};
-    Err err = {0};
-    buf_printf(&text, "psql %s: ", call->db->target->name);
-    buf_add(&text, notices, len);
-    json_t *body =
-        json_pack("{s:s, s:s?}", "level", strncmp(notices, "WARNING", 7) == 0 ? "warn" : "debug", "text", buf_str(&text));
-    buf_fini(&text);
-    if (!stream_emit(run_of(L)->stream, EVENT_LOG, body, &err)) luaerr_raise(L, &err);
+    bool warning = strncmp(notices, "WARNING", 7) == 0;
+    lua_pushfstring(L, "psql %s: ", call->db->target->name);
+    lua_pushlstring(L, notices, len);
+    lua_concat(L, 2);
+    const char *text = lua_tostring(L, -1);
+    bool tells = call_tells(L, task_scope(task_current(L)), text, warning);
+    call_emit_log(L, !tells ? "debug" : warning ? "warn" : "info", text);
+    lua_pop(L, 1);
     notices += len + (notices[len] == '\n');
   }
 }

@@ -37,6 +37,7 @@ void door_free(Door *door) {
     free(scope->branch);
     free(scope->step);
     free(scope->phase);
+    buf_fini(&scope->told);
     free(scope);
   }
   for (size_t i = 0; i < door->count; i++)

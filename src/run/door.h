@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <lua.h>
 
+#include "base/buf.h"
 #include "run/event.h"
 
 typedef enum ScopeChanges { SCOPE_ALLOW, SCOPE_REFUSE, SCOPE_SHOW } ScopeChanges;
@@ -19,6 +20,8 @@ typedef struct Scope {
   int order; /* of the last change asked for */
   int reads, changed, replayed;
   int children;       /* parts that were told apart so far */
+  Buf told;           /* messages of servers that were shown, one a line; of the outermost scope of a shell's entry */
+  int tellings;       /* how many */
   struct Scope *next; /* the door's list */
 } Scope;
 

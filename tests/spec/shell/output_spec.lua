@@ -81,6 +81,24 @@ describe("the shell's output", function()
     local result = shell("insert into kept values (1, '\\xff', null) returning z, b, a;\n", "--yes")
     assert.truthy(result.stdout:find("z\tb\ta\n1\t\\\\xff\t\\N\n", 1, true), result.stdout)
   end)
+
+  it("has what the server says besides, once, above the result, and not without end", function()
+    local result = shell([[
+create table if not exists there (a int);
+create table if not exists there (a int);
+do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop; raise warning 'careful'; raise warning 'careful'; end $$;
+]], "--yes")
+    assert.equal(0, result.exit, result.stderr)
+    local function count(text) return select(2, result.stderr:gsub(text, "")) end
+    assert.equal(1, count 'NOTICE: relation "there" already exists, skipping')
+    assert.equal(20, count "NOTICE: number %d+ of 25")
+    assert.equal(1, count "NOTICE: number 7 of 25")
+    assert.equal(1, count "the server says more: pgsh show %-v")
+    assert.equal(1, count "WARNING: careful")
+    assert.is_nil(result.stdout:find "NOTICE")
+    local _, path = box:journal()
+    assert.truthy(run.read_file(path):find("number 24 of 25", 1, true))
+  end)
 end)
 
 describe("rows on a screen", function()
@@ -131,6 +149,7 @@ describe("rows on a screen", function()
   it("are not cut where there is no screen", function()
     screen(nil)
     settings.format = "grid"
-    assert.truthy(shown({ { a = ("a"):rep(500), b = ("b"):rep(500) } }, { "a", "b" }):find(("a"):rep(500) .. " | " .. ("b"):rep(500), 1, true))
+    local text = shown({ { a = ("a"):rep(500), b = ("b"):rep(500) } }, { "a", "b" })
+    assert.truthy(text:find(("a"):rep(500) .. " | " .. ("b"):rep(500), 1, true))
   end)
 end)
