@@ -195,7 +195,8 @@ function host.sql_danger(sql) end
 ---@param db pgsh.Psql
 ---@return pgsh.Psql?
 function host.psql_twin(db) end
----Write a file of the operator's own (0600, directories 0700). nil and why when it cannot be written.
+---Write a file of the operator's own (0600). "new" fails when it exists; the others make its directories (0700). nil and why when it
+---cannot be written.
 ---@param path string
 ---@param text string
 ---@param how? "append"|"new"|"replace"
@@ -210,6 +211,12 @@ function host.files(dir) end
 ---@param bytes integer
 ---@return string?
 function host.tail(path, bytes) end
+---Where runs are kept.
+---@return string
+function host.state() end
+---Versions of pgsh and of the libraries it uses, a line each.
+---@return string
+function host.versions() end
 ---Rows as aligned columns: grid:widths() is how wide each is, grid:lines(from, to) the lines of these rows. When a line is wider than
 ---`room`, the widest columns are narrowed, none below `least`, and what they hold is cut. texts[i] makes the values of a column into text.
 ---@param rows table[]

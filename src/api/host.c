@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/versions.h"
 #include "run/run.h"
 #include "vm/args.h"
 #include "vm/luaerr.h"
@@ -141,11 +142,22 @@ static void host_push_facts(lua_State *L) {
   lua_setfield(L, -2, "hostname");
 }
 
+/* versions(): the libraries, a line each. */
+static int l_host_versions(lua_State *L) {
+  Buf text = {0};
+  versions_add(&text);
+  lua_pushlstring(L, buf_str(&text), text.len);
+  buf_fini(&text);
+  return 1;
+}
+
 int luaopen_pgsh_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"mode", l_host_mode},       {"set_mode", l_host_set_mode}, {"emit", l_host_emit},
-      {"targets", l_host_targets}, {"target", l_host_target},     {"seal", l_host_seal},
-      {"getenv", l_host_getenv},   {"error", l_host_error},       {NULL, NULL},
+      {"mode", l_host_mode},         {"set_mode", l_host_set_mode},
+      {"emit", l_host_emit},         {"targets", l_host_targets},
+      {"target", l_host_target},     {"seal", l_host_seal},
+      {"getenv", l_host_getenv},     {"error", l_host_error},
+      {"versions", l_host_versions}, {NULL, NULL},
   };
   luaL_newlib(L, functions);
   host_add_scope(L);

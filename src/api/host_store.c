@@ -120,13 +120,15 @@ static int l_host_unlock(lua_State *L) {
   return 0;
 }
 
+/* state(): where runs are kept. */
+static int l_host_state(lua_State *L) {
+  lua_pushstring(L, store_dir(host_store(L)));
+  return 1;
+}
+
 void host_add_store(lua_State *L) {
-  static const luaL_Reg functions[] = {{"run_begin", l_host_run_begin},
-                                       {"run_resume", l_host_run_resume},
-                                       {"run_read", l_host_run_read},
-                                       {"runs", l_host_runs},
-                                       {"lock", l_host_lock},
-                                       {"unlock", l_host_unlock},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"run_begin", l_host_run_begin}, {"run_resume", l_host_run_resume}, {"run_read", l_host_run_read}, {"runs", l_host_runs},
+      {"lock", l_host_lock},           {"unlock", l_host_unlock},         {"state", l_host_state},       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/versions.h"
 #include "cli/cli_lua.h"
 #include "cli/edit.h"
 #include "cli/options.h"
@@ -48,11 +49,14 @@ typedef struct Cli {
   int status;
 } Cli;
 
-static void cli_print_version(void) {
+static void cli_print_version(bool verbose) {
   int pg = PQlibVersion();
   Buf text = {0};
-  buf_printf(&text, "pgsh %s (%s, libpq %d.%d, libcurl %s)\n", PGSH_VERSION, LUA_VERSION, pg / 10000, pg % 10000,
-             curl_version_info(CURLVERSION_NOW)->version);
+  if (verbose)
+    versions_add(&text);
+  else
+    buf_printf(&text, "pgsh %s (%s, libpq %d.%d, libcurl %s)\n", PGSH_VERSION, LUA_VERSION, pg / 10000, pg % 10000,
+               curl_version_info(CURLVERSION_NOW)->version);
   out_write(STDOUT_FILENO, buf_str(&text), text.len);
   buf_fini(&text);
 }
@@ -241,7 +245,7 @@ int cli_main(int argc, char **argv) {
     out_complain("%s", cli.err.message);
     cli.status = err_exit(cli.err.code);
   } else if (cli.invocation.version) {
-    cli_print_version();
+    cli_print_version(cli.invocation.verbose);
     cli.status = out_broken() != 0;
   } else {
     cli_run(&cli);
