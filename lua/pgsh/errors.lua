@@ -14,7 +14,9 @@ end
 -- Message handler: wraps what scripts raise (strings, other tables). It runs on the stack of the error and must not wait.
 local function handler(e)
   if errors.is(e) then return e end
-  return host.error("script", { message = tostring(e), traceback = debug.traceback("", 2) })
+  local meta = type(e) == "table" and debug.getmetatable(e)
+  local text = type(e) == "table" and not (type(meta) == "table" and meta.__tostring) and require("pgsh.inspect").text(e) or tostring(e)
+  return host.error("script", { message = text, traceback = debug.traceback("", 2) })
 end
 
 ---Call f(...). True and its results, or false and an error object.

@@ -28,6 +28,10 @@ function questions.put(current, question)
   if known ~= nil then return known, "journal" end
   if question.given ~= nil then return answered(current, question, question.given, "flag"), "flag" end
   host.emit("asked", { question = question.text, flag = question.flag, default = question.default, labels = question.labels })
+  local begun = host.mono()
+  local timed <close> = setmetatable({}, { __close = function() -- luacheck: ignore
+    current.asked_ms = (current.asked_ms or 0) + host.mono() - begun
+  end })
   local answer = host.ask {
     text = question.text, flag = question.flag, options = question.options, labels = question.labels,
     expect = question.expect, secret = question.secret,

@@ -288,18 +288,22 @@ static void file_make_parents(const char *path) {
 
 static int file_fail(lua_State *L, const char *path, int error) {
   lua_pushnil(L);
-  lua_pushfstring(L, "%s: %s", path, strerror(error));
+  if (error == EEXIST)
+    lua_pushfstring(L, "%s exists: it is not overwritten", path);
+  else
+    lua_pushfstring(L, "%s: %s", path, error == ENOENT || error == ENOTDIR ? "there is no such directory" : strerror(error));
   return 2;
 }
 
-/* keep(path, text, how): "append" under a lock, or "new" (fails when it exists), or "replace"; mode 0600. */
+/* keep(path, text, how): "append" under a lock, or "replace", both with the directories above it; or "new": fails when it exists,
+ * or its directory does not: the operator named it, perhaps not as he meant. Mode 0600. */
 static int l_host_keep(lua_State *L) {
   static const char *const hows[] = {"append", "new", "replace", NULL};
   static const int flags[] = {O_APPEND | O_CREAT, O_CREAT | O_EXCL, O_CREAT | O_TRUNC};
   size_t len;
   const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &len);
   int how = luaL_checkoption(L, 3, "append", hows);
-  file_make_parents(path);
+  if (how != 1) file_make_parents(path);
   int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags[how], 0600);
   if (fd < 0) return file_fail(L, path, errno);
   bool kept = flock(fd, LOCK_EX) == 0 && file_write_all(fd, text, len);

@@ -122,7 +122,7 @@ static bool call_tells(lua_State *L, Scope *scope, const char *text, bool warnin
     return true;
   }
   buf_fini(&line);
-  if (!again && scope->tellings++ == TELLINGS_MOST) call_emit_log(L, "info", "the server says more: pgsh show -v");
+  if (!again && scope->tellings++ == TELLINGS_MOST) call_emit_log(L, "info", "the server says more: the journal has it");
   return false;
 }
 

@@ -204,9 +204,7 @@ function Gate:check(change)
   if host.interactive() or not window then about.rows, about.most = estimate(change) end
   local many = about.rows and (about.rows > MANY_ROWS or about.most)
   if not window or about.danger or many then
-    local begun = host.mono()
     if not asked(self, change, about) then errors.raise("refused", "not made: %s", change.show) end
-    shell.asked_ms = (shell.asked_ms or 0) + host.mono() - begun
   end
   lock(self, change)
 end

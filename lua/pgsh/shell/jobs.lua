@@ -67,6 +67,11 @@ function Jobs:spawn(name, f, ...)
   return job
 end
 
+---Is it a job?
+---@param value any
+---@return boolean
+function Jobs.is(value) return type(value) == "table" and debug.getmetatable(value) == Job end
+
 ---The job that the running code belongs to, or nil.
 ---@return table?
 function Jobs:here()
