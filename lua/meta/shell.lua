@@ -28,8 +28,23 @@ function production(...) end
 ---@param on? boolean
 function dry_run(on) end
 
----The jobs that spawn(f) began, and how they are; jobs.cancel(ID), jobs.wait(ID). Only in the shell.
+---The last value that an entry gave; _1 is the one before it, up to _9. Only in the shell.
+_ = nil
+---The last rows: what full(), as and to show once more. Only in the shell.
+_rs = nil
+---The last error, an object: _err.message, .code, .sqlstate, .detail, .hint; tb() has its traceback. In a failed step at first what went wrong
+---there. Only in the shell.
+_err = nil
+
+---The jobs that spawn(f) began, and how they are. Only in the shell.
 jobs = {}
+---Ask a job to stop. Only in the shell.
+---@param id integer
+function jobs.cancel(id) end
+---Wait for a job's end: its results, or its error. Only in the shell.
+---@param id integer
+---@return any ...
+function jobs.wait(id) end
 ---The same look again and again, in place, until a key is pressed; rows that are new begin with ">", and what differs in them is emphasised; a
 ---failure is shown and survived. Where nothing can be redrawn (TERM=dumb, in a job) the looks follow each other, until Ctrl-C. Only in the
 ---shell.
@@ -44,25 +59,28 @@ function full() end
 function as(format) end
 ---The last rows into a new file. Only in the shell.
 ---@param path string
----@param format? string                     # default: by the file's name, else tsv
+---@param format? string                     # default: what the file's name ends with; tsv when it ends with nothing
 function to(path, format) end
----How rows are shown from now on: auto, or one of the formats of `as`. Only in the shell.
+---How rows are shown from now on: auto, which is a grid, expanded when it does not fit the screen, or one of the formats of `as`. Only in
+---the shell.
 ---@param format string
 function format(format) end
 ---How many rows are shown; 0 is all. Only in the shell.
 ---@param count integer
 function max_rows(count) end
----Show how long each entry took. Only in the shell.
----@param on? boolean
+---Show how long each entry took, without the time at questions. Only in the shell.
+---@param on? boolean                        # default true
 function timing(on) end
 
----What was typed, also in earlier sessions; history.forget() removes all of it. An entry that begins with a space, or that looks as if it
+---What was typed, also in earlier sessions. An entry that begins with a space, or that looks as if it
 ---held a secret, is not kept. history(20, "part") lists the last 20 that hold a text or Lua pattern. Only in the shell.
 history = {}
 ---What of this session is written to the history's file: "keep" (all but entries that may hold a secret), "redact" (these too, with the
 ---secret hidden where it can be told apart), "skip" (nothing). Default "keep". Its place is init.lua. Only in the shell.
 ---@param mode "keep"|"redact"|"skip"
 function history.mode(mode) end
+---Forget all of it, also the file. Only in the shell.
+function history.forget() end
 ---Write the changes of this session as the skeleton of a procedure, into a new file. Only in the shell.
 ---@param path string
 function save(path) end
@@ -72,8 +90,10 @@ function transcript(path) end
 ---What the reference says that holds a word. Only in the shell.
 ---@param part string
 function apropos(part) end
----Where this shell keeps and finds things: versions, history, modules, terminal, agent, what counts as production. Only in the shell.
+---What this shell is made of, where it keeps and finds things, and what it is connected to. Only in the shell.
 function doctor() end
+---Versions of pgsh and of the libraries it uses, as `pgsh --version -v`. Only in the shell.
+function version() end
 ---The traceback of the last error (_err). Only in the shell.
 function tb() end
 

@@ -74,7 +74,7 @@ function meta.topics()
   local seen, names = {}, {}
   for _, entry in ipairs(meta.entries()) do
     local name = entry.name:match("^[%w_]+")
-    if not seen[name] and not entry.class and not name:find("^%u") then
+    if not seen[name] and not entry.class and not name:find("^[%u_]") then
       seen[name] = true
       names[#names + 1] = name
     end
