@@ -189,12 +189,12 @@ function Shell:run(text, f, options)
   text = history.protect(text)
   host.emit("shell.line", { line = number, text = text, target = self:target() })
   local begun = host.mono()
-  self.asked_ms = 0
+  current.asked_ms = 0
+  local function took() return host.mono() - begun - current.asked_ms end -- the operator's own time does not count
   current.scope = scope
   local task = host.spawn("line " .. number, host.within, scope, function()
     local values = table.pack(f())
-    local took = host.mono() - begun - self.asked_ms
-    if options.show then self:show(values, took) end
+    if options.show then self:show(values, took()) end
     return table.unpack(values, 1, values.n)
   end)
   local tick = ticker(first_line(text))
@@ -214,7 +214,7 @@ function Shell:run(text, f, options)
   self.changed = (scope.changed or 0) > 0
   if self.changed then self.changes = self.changes + 1 end
   if ok then look_behind(self, options) end
-  if self.timing then say(("time: %d ms"):format(host.mono() - begun)) end
+  if self.timing then say(("time: %d ms"):format(took())) end
   return ok, not ok and problem or nil
 end
 
@@ -233,8 +233,13 @@ function Shell:show(values, took)
     if change then
       piece(("not made: %s\n"):format(change))
     elseif values[i] ~= nil then
-      show.value(values[i], self.format, took, piece)
-      is_table = is_table or show.columns(values[i]) ~= nil
+      local columns = show.columns(values[i])
+      if self.piped and self.jobs.is(values[i]) then
+        say(tostring(values[i])) -- no data
+      else
+        show.value(values[i], self.format, took, piece)
+      end
+      is_table = is_table or columns ~= nil and #columns > 1
     end
   end
   if paged then require("pgsh.shell.pager").put(table.concat(pieces), out, is_table) end
@@ -527,11 +532,10 @@ end
 
 -- $XDG_CONFIG_HOME/pgsh/init.lua, else /etc/pgsh/init.lua. What is wrong with it must not keep the operator from his prompt.
 local function load_rc(self)
-  local config = host.getenv "XDG_CONFIG_HOME"
-  if not config or config:sub(1, 1) ~= "/" then config = (host.getenv "HOME" or "") .. "/.config" end
-  for _, path in ipairs { config .. "/pgsh/init.lua", "/etc/pgsh/init.lua" } do
+  for _, path in ipairs { require("pgsh.shell.doctor").config() .. "/init.lua", "/etc/pgsh/init.lua" } do
     local text = host.read_file(path)
     if text then
+      self.init = path
       local ok, problem = errors.try(function()
         local f, wrong = host.compile(text, "@" .. path, self.env)
         if not f then error(wrong, 0) end

@@ -6,6 +6,7 @@ local errors = require "pgsh.errors"
 local commands = {}
 
 local function out(text) host.emit("output", { text = text }) end
+local function say(text) host.emit("log", { level = "info", text = text }) end
 
 local HELP = [[
 What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change is shown and asked about.
@@ -127,19 +128,21 @@ function on.x(shell, rest)
   if rest == "" then rest = format.expanded == "on" and "off" or "on" end
   if rest ~= "on" and rest ~= "off" and rest ~= "auto" then errors.raise("usage", "\\x on, off or auto") end
   format.expanded = rest
-  out(("expanded display is %s\n"):format(rest))
+  say(("expanded display is %s"):format(rest))
 end
 
 function on.timing(shell, rest)
-  shell.timing = rest == "on" or rest ~= "off" and not shell.timing
-  out(("timing is %s\n"):format(shell.timing and "on" or "off"))
+  if rest == "" or rest == "toggle" then rest = shell.timing and "off" or "on" end
+  if rest ~= "on" and rest ~= "off" then errors.raise("usage", "\\timing on, off or toggle") end
+  shell.timing = rest == "on"
+  say(("timing is %s"):format(rest))
 end
 
 function on.c(shell, rest)
   local db = rest ~= "" and rest ~= "-" and shell.env.psql(rest) or shell:database()
   return shell:run("\\c " .. rest, function()
     local who = db:row "select current_database() as database, current_user as user, pg_is_in_recovery() as standby, version() as version"
-    out(("connected to %s as %s, %s\n%s\n"):format(tostring(db), who.user, who.standby and "a standby" or "a primary", who.version))
+    say(("connected to %s as %s, %s\n%s"):format(tostring(db), who.user, who.standby and "a standby" or "a primary", who.version))
     shell.vars.db = db -- only now: the former one stays when this one cannot be reached
   end, {})
 end
@@ -220,18 +223,41 @@ function commands.run(shell, word, rest)
   return ok ~= false, problem
 end
 
+-- What the reference calls the class of a value.
+local function class_of(value)
+  local kind = type(value) == "userdata" and tostring(value):match "^(%a[%w_]*) "
+  if kind then return ({ psql = "db", http = "handle" })[kind] or kind:gsub("^%l", string.upper) end
+  local meta = type(value) == "table" and debug.getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  if type(name) ~= "string" then return nil end
+  name = name:match("%w+$"):gsub("^%l", string.upper)
+  return ({ Repository = "Repo", Alertmanager = "Server" })[name] or name
+end
+
+-- A field of a value: db:rows, db.rows, app.scale, by the value's class or the value's own name.
+local function text_of_field(shell, name)
+  local meta = require "pgsh.meta"
+  local root, field = name:match("^([%a_][%w_]*)[.:]([%w_.:]+)$")
+  if not root then return nil end
+  local value = rawget(shell.vars, root)
+  local class = value ~= nil and class_of(value) or root
+  if value == nil and root == "db" then class = "db" end
+  return meta.text(class .. ":" .. field) or meta.text(class .. "." .. field)
+end
+
 ---`?name`: what is written about it, or the value's own.
 ---@param shell pgsh.Shell
 ---@param name string
 function commands.help(shell, name)
   if name == "" then return out(HELP) end
   local meta = require "pgsh.meta"
-  local text = meta.text(name) or name:find("[.:]") and meta.text((name:gsub("^[^.:]+", "db")))
-  if text then return out(text) end
   local value = rawget(shell.vars, name)
+  local class = value ~= nil and not name:find("^_") and class_of(value)
+  local text = text_of_field(shell, name) or not class and meta.text(name)
+  if text then return out(text) end
   if value ~= nil then
-    local kind = tostring(value):match("^psql ") and meta.text "db"
-    return out(("%s is %s\n%s"):format(name, require("pgsh.shell.show").text(value), kind and "\n" .. kind or ""))
+    text = class and meta.text(class)
+    return out(("%s is %s\n%s"):format(name, require("pgsh.shell.show").text(value), text and "\n" .. text or ""))
   end
   require("pgsh.help").command { words = { name } }
 end

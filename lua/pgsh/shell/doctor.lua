@@ -63,7 +63,7 @@ function doctor.text(shell)
   add("pager", host.getenv "PGSH_PAGER" or host.getenv "PAGER" or "less -SRFX")
   add("ssh agent", host.getenv "SSH_AUTH_SOCK" or "none")
   add("services", services())
-  add("production", table.concat(shell.gate.patterns, "  "))
+  add("production", table.concat({ "prod  prd  live", table.unpack(shell.gate.patterns) }, "  "))
   for _, window in ipairs(shell.gate:targets()) do add("writable", window) end
   connection(shell, add)
   return host.versions() .. table.concat(lines, "\n") .. "\n"

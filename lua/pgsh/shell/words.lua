@@ -77,13 +77,21 @@ function words.new(shell)
   function own.transcript(path) return require("pgsh.shell.save").transcript(shell, path) end
 
   function own.apropos(part) return require("pgsh.shell.commands").apropos(part) end
-  function own.timing(on) shell.timing = on ~= false end
-
-  function own.format(format)
-    local known = { auto = 1, grid = 1, expanded = 1, csv = 1, tsv = 1, json = 1, jsonl = 1, lua = 1, markdown = 1 }
-    if not known[format] then errors.usage("format: auto, grid, expanded, csv, tsv, json, jsonl, lua or markdown") end
-    shell.format.format = format
+  function own.timing(on)
+    if on == nil or on == "on" then on = true end
+    if on == "off" then on = false end
+    if type(on) ~= "boolean" then errors.usage("timing(true) or timing(false)") end
+    shell.timing = on
   end
+
+  -- A format by its name.
+  local function known(format)
+    local name = require("pgsh.shell.show").format(format)
+    if not name then errors.usage("there is no format %s: %s", text_or_value(format), require("pgsh.shell.show").FORMATS) end
+    return name
+  end
+
+  function own.format(format) shell.format.format = known(format) end
 
   local function again(settings)
     local value = shell.vars._rs or shell.vars._
@@ -99,18 +107,23 @@ function words.new(shell)
   end
 
   function own.full() again { max_rows = 0, max_width = 0 } end
-  function own.as(format) again { format = format, max_rows = 0 } end
+  function own.as(format) again { format = known(format), max_rows = 0 } end
 
   function own.to(path, format)
     local value = shell.vars._rs or shell.vars._
     if type(path) ~= "string" then errors.usage("to(\"FILE\" [, format])") end
     if value == nil then errors.usage("there is no result yet") end
-    local settings = { format = format or path:match("%.(%w+)$") or "tsv", expanded = "off", max_rows = 0, max_width = 0, null = "" }
-    if settings.format == "md" then settings.format = "markdown" end
+    local ending = path:match("[^/]%.(%w+)$")
+    if format == nil and ending and not require("pgsh.shell.show").format(ending:lower()) then
+      errors.usage("to: %q is no format that is known: to(%q, \"csv\"), or %s", "." .. ending, path, require("pgsh.shell.show").FORMATS)
+    end
+    local settings = { expanded = "off", max_rows = 0, max_width = 0, null = "" }
+    settings.format = known(format or ending and ending:lower() or "tsv")
     local pieces = {}
     require("pgsh.shell.show").value(value, settings, nil, function(text) pieces[#pieces + 1] = text end)
     local ok, problem = host.keep(path, table.concat(pieces), "new")
     if not ok then errors.raise("io", "%s", problem) end
+    host.emit("log", { level = "info", text = "written: " .. path })
   end
 
   function own.tb()
@@ -119,20 +132,8 @@ function words.new(shell)
     out((problem.traceback or text_or_value(problem)) .. "\n")
   end
 
-  function own.doctor()
-    local size, lines = host.terminal(), {}
-    local function add(what, value) lines[#lines + 1] = ("%-12s %s"):format(what, tostring(value)) end
-    add("pgsh", host.version)
-    add("run", shell.current.run or "none yet")
-    add("history", shell.history and shell.history.path or "-")
-    add("modules", host.getenv "PGSH_PATH" or "embedded")
-    add("terminal", ("%s, %d x %d, %s"):format(host.getenv "TERM" or "?", size.columns, size.rows, size.colour and "colour" or "no colour"))
-    add("pager", host.getenv "PGSH_PAGER" or host.getenv "PAGER" or "less -SRFX")
-    add("ssh agent", host.getenv "SSH_AUTH_SOCK" or "none")
-    add("production", table.concat({ "prod  prd  live", table.unpack(shell.gate.patterns) }, "  "))
-    for _, window in ipairs(shell.gate:targets()) do add("writable", window) end
-    out(table.concat(lines, "\n") .. "\n")
-  end
+  function own.version() out(host.versions()) end
+  function own.doctor() out(require("pgsh.shell.doctor").text(shell)) end
 
   function own.dry_run(on)
     shell.dry = on ~= false

@@ -3,6 +3,8 @@ local host = require "pgsh.host"
 local postgres = require "tests.spec.support.postgres"
 local run = require "tests.spec.support.run"
 local show = require "pgsh.shell.show"
+local socket = require "socket"
+local terminal = require "tests.spec.support.terminal"
 
 describe("the shell's output", function()
   local server, box
@@ -93,20 +95,122 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
     assert.equal(1, count 'NOTICE: relation "there" already exists, skipping')
     assert.equal(20, count "NOTICE: number %d+ of 25")
     assert.equal(1, count "NOTICE: number 7 of 25")
-    assert.equal(1, count "the server says more: pgsh show %-v")
+    assert.equal(1, count "the server says more: the journal has it")
     assert.equal(1, count "WARNING: careful")
     assert.is_nil(result.stdout:find "NOTICE")
     local _, path = box:journal()
     assert.truthy(run.read_file(path):find("number 24 of 25", 1, true))
   end)
+
+  it("refuses formats that it does not know", function()
+    local all = "auto, grid, expanded, csv, tsv, json, jsonl, lua or markdown"
+    for _, entry in ipairs { 'as "xml"', 'format "xml"', 'to("x", "xml")', 'to "x.xml"' } do
+      local result = shell("select 1 as a;\n" .. entry .. "\n")
+      assert.equal(2, result.exit, entry)
+      assert.truthy(result.stderr:find(all, 1, true), result.stderr)
+      assert.equal("a\n1\n", result.stdout)
+    end
+    local path = box.dir .. "/rows"
+    assert.equal(0, shell(("select 1 as a;\nto %q\nto(%q, 'json')\nto %q\n"):format(path, path .. ".parquet", path .. ".MD")).exit)
+    assert.equal("a\n1\n", run.read_file(path))
+    assert.equal('[{"a":1}]\n', run.read_file(path .. ".parquet"))
+    assert.equal("| a |\n| --- |\n| 1 |\n", run.read_file(path .. ".MD"))
+  end)
+
+  it("says what is wrong with a file, and names it once", function()
+    local function refused(path, why)
+      for _, entry in ipairs { "to %q", "transcript %q" } do
+        local result = shell(("select 1;\n" .. entry .. "\n"):format(path))
+        assert.equal(1, result.exit)
+        assert.truthy(result.stderr:find(why, 1, true), result.stderr)
+        assert.equal(1, select(2, result.stderr:gsub(path, "")))
+      end
+    end
+    refused(box.dir .. "/none/x.csv", "/none/x.csv: there is no such directory")
+    assert.equal("", run.shell("ls -d " .. box.dir .. "/none 2>/dev/null"))
+    run.shell("echo mine > " .. box.dir .. "/x.csv")
+    refused(box.dir .. "/x.csv", "/x.csv exists: it is not overwritten")
+    assert.equal("mine\n", run.read_file(box.dir .. "/x.csv"))
+  end)
+
+  it("has times when they are wanted", function()
+    local function times(input) return select(2, shell(input .. "\nselect 1;\n").stderr:gsub("time: %d+ ms", "")) end
+    assert.equal(2, times "timing()")
+    assert.equal(1, times "\\timing")
+    assert.equal(1, times "\\timing on")
+    assert.equal(0, times "\\timing on\n\\timing toggle")
+    assert.equal(0, times "\\timing\n\\timing off\ntiming(false)")
+    assert.equal(2, shell("timing 'maybe'\n").exit)
+    assert.equal(2, shell("\\timing maybe\n").exit)
+  end)
+
+  it("does not count the operator's own time", function()
+    server:psql "create table waited (a int)"
+    local screen = terminal.open(box, { env = { CONN = server:conninfo() } })
+    screen:pgsh 'shell "$CONN"'
+    screen:see "RO>$"
+    screen:line "\\timing"
+    screen:see "timing is on"
+    screen:line "insert into waited values (1);"
+    screen:see "%[n%]o\n>$"
+    socket.sleep(3)
+    screen:line "y"
+    assert.is_true(tonumber(screen:see "time: %d+ ms":match "time: (%d+) ms") < 3000)
+    screen:close()
+  end)
+
+  it("is data only, on standard output", function()
+    local result = shell "\\x on\n\\timing\n\\c\nspawn(function() end)\nselect 1 as a;\n"
+    assert.equal("a\n1\n", result.stdout)
+    for _, said in ipairs { "expanded display is on", "timing is on", "connected to psql", "job 1" } do
+      assert.truthy(result.stderr:find(said, 1, true), said)
+    end
+  end)
+
+  it("of an error that is a table has what is in it", function()
+    assert.truthy(shell("error({ 1, 'two' })\n").stderr:find('{ 1, "two" }', 1, true))
+  end)
+
+  it("helps with the fields of a handle, the words' own and the names of values", function()
+    local asked = { "db.rows", "other:rows", "app.scale", "jobs.cancel", "history.forget", "_err", "_rs", "_" }
+    local expected = { "db:rows(sql, ...)", "db:rows(sql, ...)", "App:scale(", "Ask a job to stop", "Forget all of it", "The last error",
+      "The last rows", "The last value" }
+    local before = "app = heroku.app 'nowhere'\nother = psql 'dbname=other'\n?"
+    local text = shell(before .. table.concat(asked, "\n?") .. "\n").stdout
+    local at = 1
+    for i, part in ipairs(expected) do
+      local _, last = text:find(part, at, true)
+      assert.truthy(last, asked[i] .. "\n" .. text)
+      at = last + 1
+    end
+    assert.equal(text, shell(before:sub(1, -2) .. table.concat(asked, "?\n") .. "?\n").stdout)
+    assert.equal(2, shell("?db.nothing\n").exit)
+  end)
+
+  it("says what it is made of and connected to", function()
+    local version = shell "version()\n".stdout
+    for _, name in ipairs { "pgsh", "Lua", "libpq", "libcurl", "libssh2", "libuv", "OpenSSL", "readline", "zlib", "libdeflate" } do
+      assert.truthy(("\n" .. version):find("\n" .. name .. "%s+%w"), name)
+    end
+    assert.truthy(version:find "\nlibpq +%d+%.%d+\n")
+    assert.equal(version, box:pgsh { "--version", "-v" }.stdout)
+    run.shell(("printf '[one]\\nhost=127.0.0.1\\n' > %s/home/.pg_service.conf"):format(box.dir))
+    local text = shell "db = psql()\ndoctor()\n".stdout
+    for _, line in ipairs { "init file +none", "config +" .. box.dir .. "/home/%.config/pgsh", "state +" .. box.dir .. "/state/pgsh",
+      "history +not kept", "services +" .. box.dir .. "/home/%.pg_service%.conf", "connection +psql 127%.0%.0%.1:",
+      "server +PostgreSQL %d+.*, primary, no TLS", "role +postgres" } do
+      assert.truthy(text:find("\n" .. line), line .. "\n" .. text)
+    end
+    assert.truthy(shell "db = psql 'host=/nowhere'\ndoctor()\n".stdout:find "server +psql")
+  end)
 end)
 
 describe("rows on a screen", function()
-  local terminal = host.terminal
+  local real = host.terminal
   local settings
 
   before_each(function() settings = show.defaults() end)
-  after_each(function() host.terminal = terminal end)
+  after_each(function() host.terminal = real end)
 
   local function screen(columns)
     host.terminal = function() return { terminal = columns ~= nil, columns = columns or 80, rows = 24 } end
