@@ -195,6 +195,11 @@ function host.sql_danger(sql) end
 ---@param db pgsh.Psql
 ---@return pgsh.Psql?
 function host.psql_twin(db) end
+---What is known of its connection, without asking anybody: database and user from the first contact on; the others only while there is a
+---connection. role is what the server said with its last answer (from PostgreSQL 14), else when it connected.
+---@param db pgsh.Psql
+---@return {database: string?, user: string?, role: "primary"|"standby"?, host: string?, address: string?, port: string?, tls: string?, cipher: string?, pid: integer?}
+function host.psql_known(db) end
 ---Write a file of the operator's own (0600). "new" fails when it exists; the others make its directories (0700). nil and why when it
 ---cannot be written.
 ---@param path string

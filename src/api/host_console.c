@@ -260,6 +260,12 @@ static int l_host_psql_twin(lua_State *L) {
   return 1;
 }
 
+/* psql_known(db): a table of what is known of its connection; empty before the first. Asks nobody. */
+static int l_host_psql_known(lua_State *L) {
+  psql_push_known(L, 1);
+  return 1;
+}
+
 /* ---- the operator's own files: history, start-up file, saved procedures
  * -------------------------------------------------------- */
 
@@ -376,6 +382,7 @@ void host_add_console(lua_State *L) {
                                        {"sql_guard", l_host_sql_guard},
                                        {"sql_danger", l_host_sql_danger},
                                        {"psql_twin", l_host_psql_twin},
+                                       {"psql_known", l_host_psql_known},
                                        {"files", l_host_files},
                                        {"keep", l_host_keep},
                                        {"tail", l_host_tail},

@@ -119,20 +119,6 @@ static int l_psql_new(lua_State *L) {
   return 1;
 }
 
-void psql_push_twin(lua_State *L, int index) {
-  const Psql *db = psql_check(L, index);
-  Psql *twin = lua_newuserdatauv(L, sizeof *twin, 1);
-  *twin = *db;
-  twin->pg = NULL;
-  twin->scope = NULL;
-  memset(twin->spares, 0, sizeof twin->spares);
-  luaL_setmetatable(L, PSQL_HANDLE_NAME);
-  twin->pg = pg_twin(db->pg);
-  if (twin->pg != NULL) return;
-  lua_pop(L, 1);
-  lua_pushnil(L);
-}
-
 int luaopen_pgsh_psql(lua_State *L) {
   static const luaL_Reg functions[] = {{"options", l_psql_options}, {"array", l_psql_array}, {NULL, NULL}};
   static const luaL_Reg own[] = {{"close", l_psql_close}, {"rebind", l_psql_rebind}, {NULL, NULL}};

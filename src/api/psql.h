@@ -62,9 +62,12 @@ typedef struct PsqlCall {
 /* psql.c: the handle at index, open and free. Raises. */
 Psql *psql_check(lua_State *L, int index);
 
-/* Push another handle on the same target, with a connection of its own; nil when where it is has not been found out yet. Raises.
+/* psql_known.c: push another handle on the same target, with a connection of its own; nil when where it is has not been found out
+ * yet. Raises.
  */
 void psql_push_twin(lua_State *L, int index);
+/* Push a table of what is known of the handle's connection (host.psql_known). Raises. */
+void psql_push_known(lua_State *L, int index);
 
 /* psql_spare.c */
 /* The connection for a call of the current task: the handle's own; in a shell another one when a task is using that. */

@@ -191,8 +191,10 @@ static int push_identity(lua_State *L, const PsqlCall *call) {
   if (id == NULL) return 1;
   push_field(L, "system_identifier", id->system_identifier);
   push_field(L, "timeline", id->timeline);
-  if (id->in_recovery >= 0) {
-    lua_pushboolean(L, id->in_recovery);
+  PgPeer peer;
+  int in_recovery = pg_peer(call->db->pg, &peer) ? peer.in_recovery : id->in_recovery;
+  if (in_recovery >= 0) {
+    lua_pushboolean(L, in_recovery);
     lua_setfield(L, -2, "in_recovery");
   }
   lua_pushinteger(L, id->server_version);

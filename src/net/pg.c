@@ -83,6 +83,22 @@ bool pg_streaming(const Pg *pg) { return pg->stream != NULL && !pg_stream_is_dra
 
 const PgIdentity *pg_identity(const Pg *pg) { return pg->known ? &pg->identity : NULL; }
 
+bool pg_peer(const Pg *pg, PgPeer *peer) {
+  memset(peer, 0, sizeof *peer);
+  if (pg->conn == NULL || pg->conn->lost || pg->conn->closed || PQstatus(pg->conn->pg) != CONNECTION_OK) return false;
+  PGconn *conn = pg->conn->pg;
+  /* A promotion leaves the connections of a standby as they are; the server reports it. */
+  const char *standby = PQparameterStatus(conn, "in_hot_standby");
+  *peer = (PgPeer){.host = PQhost(conn),
+                   .address = PQhostaddr(conn),
+                   .port = PQport(conn),
+                   .tls = PQsslInUse(conn) ? PQsslAttribute(conn, "protocol") : NULL,
+                   .cipher = PQsslInUse(conn) ? PQsslAttribute(conn, "cipher") : NULL,
+                   .pid = PQbackendPID(conn),
+                   .in_recovery = standby != NULL ? strcmp(standby, "on") == 0 : pg->conn->identity.in_recovery};
+  return true;
+}
+
 /* `settle` NULL: run the job; else find out what became of it. Its content is taken over. */
 static PgOp *pg_begin(Pg *pg, PgJob *job, PgSettle *settle, int64_t timeout_ms, const char *deadline_name) {
   PgOp *op = mem_alloc(sizeof *op);

@@ -143,7 +143,17 @@ typedef struct PgIdentity {
   int server_version; /* 150020; 0 unknown */
   char epoch[40];     /* when the server's statistics were last reset, in seconds: a crash does that */
   bool reads_control; /* pg_control_checkpoint may be asked */
+  char database[128]; /* as libpq knows them, defaults filled in */
+  char user[128];
 } PgIdentity;
+
+/* The connection at hand, from what is known without asking. Borrowed until the loop runs. */
+typedef struct PgPeer {
+  const char *host, *address, *port;
+  const char *tls, *cipher; /* NULL: the line is not encrypted */
+  int pid;                  /* of its server process */
+  int in_recovery;          /* as the server said with its last answer (from version 14), else when it connected; -1 unknown */
+} PgPeer;
 
 Pg *pg_open(Loop *loop, const PgSource *source);
 /* Another connection to the same place; NULL when a provider has not been asked yet where that is. */
@@ -158,6 +168,8 @@ bool pg_busy(const Pg *pg);
 bool pg_streaming(const Pg *pg);
 /* Who answered last (the system identifier is pinned by the first contact); NULL before that. Borrowed. */
 const PgIdentity *pg_identity(const Pg *pg);
+/* False: there is no connection at hand. */
+bool pg_peer(const Pg *pg, PgPeer *peer);
 
 typedef struct PgStream PgStream;
 

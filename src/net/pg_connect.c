@@ -188,6 +188,9 @@ static void connect_established(PgConnectOp *connect) {
   PQsetErrorVerbosity(pg, PQERRORS_DEFAULT);
   set_keepalive(pg);
   connect->conn = pg_conn_new(connect->op.loop, pg);
+  PgIdentity *id = &connect->conn->identity;
+  snprintf(id->database, sizeof id->database, "%s", PQdb(pg));
+  snprintf(id->user, sizeof id->user, "%s", PQuser(pg));
   pg_conn_use(connect->conn, &identity_user, connect);
   connect_ask(connect);
 }

@@ -1,4 +1,4 @@
--- catalog: what a database holds, for completion and the prompt: read in the background on a connection of its own, once the handle
+-- catalog: what a database holds, for completion: read in the background on a connection of its own, once the handle
 -- has been used, and kept until the address changes. Nobody ever waits for it.
 
 local host = require "pgsh.host"
@@ -33,12 +33,10 @@ local FUNCTIONS = [[
 ---@field schemas table<string, string[]>
 ---@field functions string[]         # sorted
 ---@field columns table<string, string[]>  # table → columns
----@field role "primary"|"standby"
 
 local function read(db)
   local patience = require("pgsh.psql").options(PATIENCE)
   local found = { columns = {}, schemas = {}, names = {}, functions = {} }
-  found.role = db:value("select pg_is_in_recovery()", patience) and "standby" or "primary"
   local by_oid = {}
   found.relations = db:rows(RELATIONS, patience)
   for _, relation in ipairs(found.relations) do
@@ -94,17 +92,25 @@ function catalog.of(shell, handle)
     db:close()
     source.reading = nil
     if read_it then source.found = found end
-    if read_it and shell.refresh then shell.refresh() end
   end):detach()
   return source.found
 end
 
----@param shell pgsh.Shell
----@param target string
----@return string?
-function catalog.role(shell, target)
-  local found = source_of(shell, target).found
-  return found and found.role
+---How the prompt speaks of a database: the target's name with what it leaves open filled in, and the role of the server as its last
+---answer had it. From what is known; nobody is asked.
+---@param handle any
+---@return string name
+---@return string? role
+function catalog.label(handle)
+  local name = tostring(handle):gsub("^psql%s+", "")
+  local ok, known = errors.try(host.psql_known, handle)
+  if not ok then return name end -- closed
+  if name:find "^%S+:[%d,]*/" or name:find "^service " then -- an address, not a name that a script gave
+    local open = name:match "^(.*)/$" or not name:find "/" and name
+    if open and known.database then name = open .. "/" .. known.database end
+    if known.user and known.user ~= host.user then name = known.user .. "@" .. name end
+  end
+  return (name:gsub("%c", "?")), known.role
 end
 
 ---Read it anew the next time it is needed (a DDL statement was run).
