@@ -86,9 +86,9 @@ function Shell:prompt()
   local window = target and self.gate.windows[target]
   if self.inside then parts[#parts + 1] = coloured(colour, "1;33", "in " .. self.inside.step.id) end
   if target and self.gate:is_production(target) then parts[#parts + 1] = coloured(colour, "1;41;97", " PROD ") end
-  local name, role = "pgsh", nil
-  if target then name, role = require("pgsh.shell.catalog").label(self.vars.db) end
-  parts[#parts + 1] = name
+  local label, role = "pgsh", nil
+  if target then label, role = require("pgsh.shell.catalog").label(self.vars.db) end
+  parts[#parts + 1] = label
   if role then parts[#parts + 1] = "(" .. role .. ")" end
   for name, open in pairs(self.current.state.clocks) do
     local text = clock_text(name, open)

@@ -164,7 +164,7 @@ if [ -e %s/late ]; then echo >%s/moving; sleep 20; fi]]):format(shims, shims, sh
       it("that lose the line have failed, too", function()
         flag "slow"
         local task = host.spawn("one", function() return h:upload(path "big", path "lost") end)
-        assert.is_true(wait_until(function() return (began() or "") ~= "" end))
+        assert.is_true(comes_true(function() return (began() or "") ~= "" end))
         other:kill_sessions()
         local err = failure(task.join, task)
         assert.equal("process", err.kind)
@@ -176,7 +176,7 @@ if [ -e %s/late ]; then echo >%s/moving; sleep 20; fi]]):format(shims, shims, sh
       -- The line is lost while the far side moves the file to its place.
       local function cut_off(name)
         local task = host.spawn("one", function() return h:upload(path "big", path(name)) end)
-        assert.is_true(wait_until(function() return sh.read({ "test", "-e", shims .. "/moving" }, { ok = { 0, 1 } }).exit == 0 end, 20))
+        assert.is_true(comes_true(function() return sh.read({ "test", "-e", shims .. "/moving" }, { ok = { 0, 1 } }).exit == 0 end, 20))
         other:kill_sessions()
         return task
       end
