@@ -60,6 +60,7 @@ describe("at a terminal", function()
     local screen = box:shows "undo 2 changes of 2 steps"
     assert.match("echo undo%-one >> world", screen)
     box:types("n", "Enter")
+    box:shows "undo 2 changes of 2 steps.*%[s%]top here.*>%s*$" -- asked again: what is typed before that is thrown away
     box:types("s", "Enter")
     screen = box:shows "exit status 5"
     assert.match("stopped at step 2, effects known", screen)

@@ -305,7 +305,7 @@ describe("the shell's line", function()
     assert.truthy(enter "\\x off":find "expanded display is off")
     assert.truthy(enter "select null as n, true as t, 1.5 as x;":find "\n   n    |  t   |  x\n")
     enter(("to '%s/out.json'"):format(box.dir))
-    assert.equal('[{"t":true,"x":"1.5"}]\n', run.read_file(box.dir .. "/out.json"))
+    assert.equal('[{"n":null,"t":true,"x":"1.5"}]\n', run.read_file(box.dir .. "/out.json"))
   end)
 
   it("knows psql's commands", function()

@@ -72,7 +72,8 @@ describe("the shell and signals:", function()
       screen:see "run them%?\n[^\n]*\n>$"
       screen:keys "C-c"
       screen:see(PROMPT)
-      enter "rw('psql other', 'x', 0.02)"
+      enter "other = psql(function() return '' end, { name = 'other' })"
+      enter "rw(other, 'x', 0.02)"
       screen:see "read%-only again: psql other"
     end)
 
