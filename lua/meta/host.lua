@@ -191,6 +191,10 @@ function host.sql_guard(sql) end
 ---@param sql string
 ---@return string? what, boolean told, boolean rows
 function host.sql_danger(sql) end
+---A statement with its passwords hidden; they are known as secrets from now on. nil: it holds none.
+---@param sql string
+---@return string?
+function host.sql_hide(sql) end
 ---Another connection to the same database, on the same target; nil while nobody has asked yet where a late-bound handle leads.
 ---@param db pgsh.Psql
 ---@return pgsh.Psql?

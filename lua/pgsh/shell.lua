@@ -250,6 +250,7 @@ local function tell_error(problem, sql)
   if problem.kind == "interrupted" or problem.kind == "cancelled" then
     return warn(("cancelled%s%s"):format(problem.target and ": " .. problem.target or "", problem.detail and ", " .. problem.detail or ""))
   end
+  if sql and host.sql_hide(sql) then sql = nil end
   local text = show.error(problem, sql)
   host.emit("log", { level = "error", text = problem.code == "unknown" and "OUTCOME UNKNOWN: " .. text or text })
 end

@@ -13,6 +13,7 @@
 #include "api/psql.h"
 #include "net/pg_danger.h"
 #include "net/pg_guard.h"
+#include "net/pg_secret.h"
 #include "run/console.h"
 #include "run/run.h"
 #include "vm/args.h"
@@ -254,6 +255,19 @@ static int l_host_sql_danger(lua_State *L) {
   return 3;
 }
 
+/* sql_hide(text): the text without the passwords in it, which are known as secrets from now on; nil: it holds none. */
+static int l_host_sql_hide(lua_State *L) {
+  size_t len;
+  const char *sql = luaL_checklstring(L, 1, &len);
+  Buf clean = {0};
+  if (pg_secret_hide(sql, len, vm_redact(vm_of(L)), &clean))
+    lua_pushlstring(L, buf_str(&clean), clean.len);
+  else
+    lua_pushnil(L);
+  buf_fini(&clean);
+  return 1;
+}
+
 /* psql_twin(db): another connection to the same database, or nil while nobody knows where it is. */
 static int l_host_psql_twin(lua_State *L) {
   psql_push_twin(L, 1);
@@ -381,6 +395,7 @@ void host_add_console(lua_State *L) {
                                        {"gate", l_host_gate},
                                        {"sql_guard", l_host_sql_guard},
                                        {"sql_danger", l_host_sql_danger},
+                                       {"sql_hide", l_host_sql_hide},
                                        {"psql_twin", l_host_psql_twin},
                                        {"psql_known", l_host_psql_known},
                                        {"files", l_host_files},

@@ -90,8 +90,8 @@ int psql_args_options(lua_State *L);
 void psql_args_settings(lua_State *L, PsqlCall *call, int options);
 /* Add the statement at `sql` with the parameters that follow it up to `last`. */
 PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last);
-/* A statement on one line; cut, its hash behind it. */
-void psql_show_sql(Buf *show, const char *sql);
+/* A statement on one line, its passwords hidden and known as secrets from now on; cut, its hash behind it. */
+void psql_show_sql(lua_State *L, Buf *show, const char *sql);
 /* Cut a rendering of many statements. */
 void psql_show_cut(PsqlCall *call);
 int l_psql_options(lua_State *L);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/psql.h"
+#include "net/pg_secret.h"
 #include "vm/args.h"
 #include "vm/luaerr.h"
 #include "vm/luajson.h"
@@ -67,8 +68,11 @@ static void show_hash(Buf *show, const char *text) {
   buf_printf(show, "… #%08x", hash);
 }
 
-void psql_show_sql(Buf *show, const char *sql) {
+void psql_show_sql(lua_State *L, Buf *show, const char *sql) {
+  Buf clean = {0};
+  if (pg_secret_hide(sql, strlen(sql), vm_redact(vm_of(L)), &clean)) sql = buf_str(&clean);
   if (show_folded(show, sql, SHOW_SQL_CHARS)) show_hash(show, sql);
+  buf_fini(&clean);
 }
 
 void psql_show_cut(PsqlCall *call) {
@@ -175,7 +179,7 @@ PgStatement *psql_args_statement(lua_State *L, PsqlCall *call, int sql, int last
   if (secret_get(L, sql, NULL) != NULL)
     buf_add_str(&call->show, REDACT_MARK);
   else
-    psql_show_sql(&call->show, text);
+    psql_show_sql(L, &call->show, text);
   if (unknown) lua_pop(L, 1);
   for (int i = 0; i < nparams; i++)
     args_param(L, call, statement, i, sql + 1 + i);

@@ -175,7 +175,7 @@ static int copy_part(lua_State *L, const PartClass *cls, PgCopy copy) {
   if (secret_get(L, 2, NULL) != NULL)
     buf_add_str(&part->show, REDACT_MARK);
   else
-    psql_show_sql(&part->show, buf_str(&own->sql));
+    psql_show_sql(L, &part->show, buf_str(&own->sql));
   return 1;
 }
 

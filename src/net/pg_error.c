@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "net/pg_conn.h"
+#include "net/pg_secret.h"
 
 bool pg_error_is_fatal(const PGresult *res) {
   const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
@@ -48,7 +49,9 @@ static void add_detail(Err *err, const PGresult *res) {
   }
   Buf text = {0};
   if (detail != NULL) buf_printf(&text, "%s\n", detail);
-  buf_printf(&text, "context: %s", context);
+  Buf clean = {0}; /* it quotes the SQL of functions */
+  buf_printf(&text, "context: %s", pg_secret_hide_text(context, &clean) ? buf_str(&clean) : context);
+  buf_fini(&clean);
   err_set_detail(err, buf_str(&text));
   buf_fini(&text);
 }

@@ -5,6 +5,7 @@
 #include "fuzz.h"
 #include "net/pg_danger.h"
 #include "net/pg_guard.h"
+#include "net/pg_secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char name[PG_GUARD_NAME], again[PG_GUARD_NAME];
@@ -36,6 +37,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (pg_guard_relation(more, size + 11)) abort();
     free(more);
   }
+  /* What stands in front of the first secret stays as it is. */
+  Redact *redact = redact_new();
+  Buf clean = {0};
+  if (pg_secret_hide(text + 1, size, redact, &clean)) {
+    const char *mark = memmem(clean.data, clean.len, REDACT_MARK, strlen(REDACT_MARK));
+    if (mark == NULL || memcmp(clean.data, text + 1, (size_t)(mark - clean.data)) != 0) abort();
+  }
+  buf_fini(&clean);
+  redact_free(redact);
   free(text);
   return 0;
 }

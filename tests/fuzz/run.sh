@@ -9,7 +9,7 @@ libs=$(pkg-config --libs lua5.4 libuv libpq jansson zlib libdeflate libcrypto ya
 flags="-g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=address,undefined -fno-sanitize-recover=all -Isrc -Itests/fuzz $(pkg-config --cflags lua5.4 libuv libpq jansson)"
 # What is under test, once, as an archive: a target takes what it needs.
 rm -f build/fuzz/lib.a build/fuzz/obj/*.o
-for source in src/base/*.c src/loop/*.c src/net/pg_danger.c src/net/pg_guard.c src/net/pg_lex.c src/net/pg_note.c src/net/doc_*.c src/net/ssh_config.c \
+for source in src/base/*.c src/loop/*.c src/net/pg_danger.c src/net/pg_guard.c src/net/pg_lex.c src/net/pg_note.c src/net/pg_secret.c src/net/doc_*.c src/net/ssh_config.c \
   src/net/ssh_config_run.c src/net/ssh_expand.c src/net/ssh_hosts.c src/net/ssh_limits.c src/run/journal.c src/run/door.c src/run/event.c \
   src/stream/filter_*.c src/stream/digest.c src/stream/gzip.c; do
   # shellcheck disable=SC2086

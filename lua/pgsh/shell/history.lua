@@ -3,6 +3,7 @@
 
 local host = require "pgsh.host"
 local errors = require "pgsh.errors"
+local parse = require "pgsh.shell.parse"
 
 local history = {}
 
@@ -13,7 +14,7 @@ local ENTRY_BYTES = 64 << 10 -- a pasted dump is not worth finding again
 
 -- Words that come with a secret, in Lua, SQL, URLs and headers.
 local SECRET = { "password", "passwd", "pgpass", "secret", "token", "api[_-]?key", "credential", "bearer%s", "user%s+mapping",
-  "://[^/%s:@]*:[^/%s@]+@", "authorization" }
+  "://[^/%s:@]*:[^/%s@]+@", "authorization", "identified%s+by%f[%A]" }
 
 ---@return string
 function history.path()
@@ -27,7 +28,7 @@ local function may_hold_secret(text)
   for _, pattern in ipairs(SECRET) do
     if low:find(pattern) then return true end
   end
-  return false
+  return host.sql_hide(text) ~= nil
 end
 
 ---May it be kept? Not with a space in front, nor with anything that looks as if it held a secret.
@@ -44,24 +45,45 @@ local VALUES = { "password%s*=?%s*'([^']+)'", 'password%s*=?%s*"([^"]+)"', "pass
   "bearer%s+([^%s'\"]+)",
   "secret[%w_]*%s*=%s*['\"]([^'\"]+)", "token[%w_]*%s*=%s*['\"]([^'\"]+)", "api[_-]?key[%w_]*%s*=%s*['\"]([^'\"]+)" }
 
+local MARK = "•••"
+
+-- Does SQL in Lua's own quotes hold a password in a form that nobody has taken out?
+local function holds_more(low)
+  local rest = low:gsub("[benux]?&?'" .. MARK, ""):gsub("%$[%w_]*%$" .. MARK, "")
+  return rest:find "password%s*=?%s*[benux]&?'" or rest:find "password%s*=?%s*\\" or rest:find "password%s*=?%s*%$[%w_]*%$"
+    or rest:find "identified%s+by%s*['$\\]"
+end
+
+-- The values that stand where secrets do become known; false when one is too short to be found again, or none is there.
+local function register(text)
+  local low, found = text:lower(), false
+  for _, pattern in ipairs(VALUES) do
+    local from = 1
+    while true do
+      local first, last = low:find(pattern, from)
+      if not first then break end
+      local value = low:sub(first, last):match(pattern)
+      local start, finish = low:find(value, first, true)
+      if not value:find(MARK, 1, true) then
+        if finish - start + 1 < SHORTEST then return false end
+        require("pgsh.secret")(text:sub(start, finish)) -- making one is what registers it
+      end
+      found, from = true, last + 1
+    end
+  end
+  return found and not holds_more(low)
+end
+
 ---The secrets in a text become known as such: whatever shows or journals it from now on shows them as •••. What cannot be told apart is
 ---left out altogether: returns the text, or a remark in its place.
 ---@param text string
 ---@return string
 function history.protect(text)
-  local low, found = text:lower(), false
-  for _, pattern in ipairs(may_hold_secret(text) and VALUES or {}) do
-    local from = 1
-    while true do
-      local first, last = low:find(pattern, from)
-      if not first then break end
-      local start, finish = low:find(low:sub(first, last):match(pattern), first, true)
-      if finish - start + 1 < SHORTEST then return HIDDEN end
-      require("pgsh.secret")(text:sub(start, finish)) -- making one is what registers it
-      found, from = true, last + 1
-    end
+  if may_hold_secret(text) then
+    local clean = host.sql_hide(text)
+    text = clean or text
+    if not (clean and parse.is_sql(text)) and not register(text) then return HIDDEN end
   end
-  if not found and may_hold_secret(text) then return HIDDEN end
   return #text <= ENTRY_BYTES and text or ("%s… (%d bytes)"):format(text:sub(1, utf8.offset(text, 0, 2000) - 1), #text)
 end
 

@@ -235,4 +235,40 @@ describe("the shell's gate", function()
       assert.equal("", kept "skip")
     end)
   end)
+
+  it("shows, journals and prints no password, however short or quoted", function()
+    server:psql "create role clerk; create foreign data wrapper dummy"
+    local input = [[
+alter role clerk password 'Zq7';
+alter role clerk password E'Zr\x37' valid until 'infinity';
+db:execute("alter role clerk password $$Zs7$$")
+db:execute "do $x$ begin execute 'alter role clerk password ''Zt7'''; end $x$"
+db:execute "alter role clerk password 'ZuLonger7'"
+print 'it is ZuLonger7'
+pcall(db.execute, db, "do $x$ begin execute 'alter role nobody_there password ''Zv7'''; end $x$")
+create server far foreign data wrapper dummy;
+create user mapping for clerk server far options (user 'u', password 'Zw7');
+alter user mapping for clerk server far options (set password 'Zx7');
+create subscription sub connection 'host=127.0.0.1 port=1 password=Zy7' publication p with (connect = false);
+db:execute "alter role nobody_there password 'Zz7'"
+]]
+    local result = box:pgsh({ "--yes" }, { stdin = ("db = psql %q\n"):format(server:conninfo()) .. input })
+    server:psql "alter subscription sub set (slot_name = none)"
+    server:psql "drop subscription sub"
+    server:psql "drop server far cascade; drop foreign data wrapper dummy"
+    assert.equal(5, result.exit, result.stderr) -- the last one fails
+    assert.truthy(result.stderr:find('role "nobody_there" does not exist', 1, true), result.stderr)
+    local events, path = box:journal()
+    local text = run.read_file(path) .. result.stdout .. result.stderr
+    assert.is_nil(text:match "Z[qrstuvwxyz]%w*7", text)
+    assert.truthy(text:find("alter role clerk password E'•••' valid until 'infinity'", 1, true))
+    assert.truthy(text:find("host=127.0.0.1 port=1 password=•••", 1, true))
+    assert.truthy(text:find("it is •••", 1, true))
+    local answered = 0
+    for _, event in ipairs(events) do answered = answered + (event.type == "answered" and 1 or 0) end
+    assert.equal(11, answered)
+    open()
+    assert.truthy(asks("RO>", "alter role clerk password 'Zq7';"):find "\n +alter role clerk password '•••'\n")
+    server:psql "drop role clerk"
+  end)
 end)

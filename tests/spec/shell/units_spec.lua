@@ -119,8 +119,31 @@ describe("history", function()
 
   it("tells the journal what can be told", function()
     assert.equal("select 1;", history.protect "select 1;")
-    assert.equal("alter role x password 'correcthorse'", history.protect "alter role x password 'correcthorse'") -- now known, and masked
-    assert.equal("(left out: it may hold a secret)", history.protect "alter role x password 'short'")
+    for typed, told in pairs {
+      ["alter role x password 'correcthorse'"] = "alter role x password '•••'",
+      ["alter role x password 'short'"] = "alter role x password '•••'",
+      ["alter role x password E'a\\'b' valid until 'y'"] = "alter role x password E'•••' valid until 'y'",
+      ["create role x password $a$b'c$a$"] = "create role x password $a$•••$a$",
+      ["alter role x password U&'\\0061'"] = "alter role x password U&'•••'",
+      ["do $$ begin execute 'alter role x password ''abc'''; end $$"] = "do $$ begin execute 'alter role x password ''•••'''; end $$",
+      ["create user mapping for x server s options (user 'u', password 'abc')"]
+        = "create user mapping for x server s options (user 'u', password '•••')",
+      ["create subscription s connection 'host=h password=abc dbname=d' publication p"]
+        = "create subscription s connection 'host=h password=••• dbname=d' publication p",
+      ["select dblink_connect($$postgres://u:abc@h/d$$)"] = "select dblink_connect($$postgres://u:•••@h/d$$)",
+      ["create user x identified by 'abc'"] = "create user x identified by '•••'",
+      ["update u set password = crypt('abc', gen_salt('bf'))"] = "update u set password = crypt('•••', gen_salt('•••'))",
+      ["select format('alter role %I password %L', 'x', 'abc')"] = "select format('alter role %I password %L', '•••', '•••')",
+    } do
+      assert.equal(told, history.protect(typed))
+      assert.is_false(history.keeps(typed), typed)
+    end
+    assert.equal("say •••", require("pgsh.secret").redact "say correcthorse") -- now known
+    for _, typed in ipairs { [[db:execute "alter role x password 'abc'"]], [[db:execute "alter role x password E'abcdefgh'"]],
+      [[db:execute 'alter role x password \'abcdefgh\'']],
+      [[db:execute "alter role x password 'abcdefgh'; alter role y password $$abcdefgi$$"]] } do
+      assert.equal("(left out: it may hold a secret)", history.protect(typed))
+    end
     assert.equal("(left out: it may hold a secret)", history.protect "the password is nowhere")
     assert.truthy(history.protect(("x"):rep(70000)):find "%(70000 bytes%)$")
   end)
