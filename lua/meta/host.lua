@@ -182,6 +182,9 @@ function host.foreground(whom, patience) end
 ---       handle: pgsh.Psql?, statements: table[]?, secret: boolean?})  # of SQL also: { sql, parameters as texts…, n = how many }
 ---@return function? former
 function host.gate(f) end
+---Who is asked when a server wants a password that nobody has given: f returns it, or raises; `again`: the first one was wrong. nil: nobody.
+---@param f? fun(target: string, user: string, again: boolean): string|pgsh.Secret
+function host.passwords(f) end
 ---What a statement is: "read", "empty", "statement", "function", "many", "broken", and the word or function that makes it so.
 ---@param sql string
 ---@return string verdict, string name

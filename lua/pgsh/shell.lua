@@ -434,10 +434,18 @@ local function clock(self)
   end
 end
 
+-- A connection that wants a password: it is kept for that handle, for this session.
+local function ask_password(self, target, user, again)
+  return require("pgsh.questions").put(self.current, {
+    text = ("%spassword of %s for %s"):format(again and "that was wrong: " or "", user, target), secret = true,
+  })
+end
+
 ---Until the operator leaves. Returns what ended it: nil, or what retry() and the like set.
 ---@return any over
 function Shell:loop()
   local former = host.gate(function(change) self.gate:check(change) end)
+  host.passwords(function(target, user, again) return ask_password(self, target, user, again) end)
   -- Nobody's child: a Ctrl-C that is for this task (a second one, one at a question) must not stop the clock.
   local timer = host.spawn("clock", clock, self):detach()
   -- However it ends: a procedure that goes on must not be asked as a shell is.
@@ -446,6 +454,7 @@ function Shell:loop()
     self.jobs:cancel_all()
     self.gate:leave()
     host.gate(former)
+    host.passwords(nil)
     host.foreground(nil)
   end })
   self.refresh = function()

@@ -227,6 +227,16 @@ static int l_host_gate(lua_State *L) {
   return 1;
 }
 
+/* passwords(f): who is asked for the password of a connection; nil: nobody. */
+static int l_host_passwords(lua_State *L) {
+  Run *run = run_of(L);
+  lua_settop(L, 1);
+  if (!lua_isnil(L, 1)) luaL_checktype(L, 1, LUA_TFUNCTION);
+  luaL_unref(L, LUA_REGISTRYINDEX, run->passwords != 0 ? run->passwords : LUA_NOREF);
+  run->passwords = lua_isnil(L, 1) ? 0 : luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
 /* ---- SQL --------------------------------------------------------------------------------------------------------------------
  */
 
@@ -393,6 +403,7 @@ void host_add_console(lua_State *L) {
                                        {"program", l_host_program},
                                        {"foreground", l_host_foreground},
                                        {"gate", l_host_gate},
+                                       {"passwords", l_host_passwords},
                                        {"sql_guard", l_host_sql_guard},
                                        {"sql_danger", l_host_sql_danger},
                                        {"sql_hide", l_host_sql_hide},

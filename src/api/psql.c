@@ -112,6 +112,7 @@ static int l_psql_new(lua_State *L) {
                                : conninfo != NULL ? conninfo
                                                   : "",
                    .provide = late ? psql_source_provide : NULL,
+                   .password = psql_source_password,
                    .self = db,
                    .connect_timeout_ms = args_duration(L, options, "connect_timeout", 0)};
   db->pg = pg_open(vm_loop(db->vm), &from);

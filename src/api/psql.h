@@ -80,6 +80,8 @@ void psql_spare_close(Psql *db);
 
 /* psql_source.c: a source that asks the Lua function of the handle; `self` is the Psql. */
 PgConninfoOp *psql_source_provide(void *self);
+/* A source's password: in a shell the operator is asked. */
+PgConninfoOp *psql_source_password(void *self, const char *user, bool again);
 /* Make the handle at index findable for it. */
 void psql_source_register(lua_State *L, int index, Psql *db);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/psql.h"
+#include "run/run.h"
 #include "vm/args.h"
 #include "vm/luaerr.h"
 #include "vm/task.h"
@@ -13,6 +14,7 @@ typedef struct SourceOp {
   PgConninfoOp base;
   Vm *vm;
   Task *task;
+  bool password; /* is what it asks for; else a conninfo */
 } SourceOp;
 
 /* Handles by address, weak: an operation must find the Lua side of its handle without keeping it alive. */
@@ -53,7 +55,10 @@ static void source_take_result(SourceOp *source, lua_State *L, int n) {
   Op *op = &source->base.op;
   const char *text = n > 0 && lua_type(L, -n) != LUA_TNUMBER ? args_text(L, -n, NULL) : NULL;
   if (text != NULL) {
-    redact_add_credentials(vm_redact(source->vm), text);
+    if (source->password)
+      redact_add(vm_redact(source->vm), text, strlen(text));
+    else
+      redact_add_credentials(vm_redact(source->vm), text);
     source->base.conninfo = mem_strdup(text);
     op_succeed(op);
   } else if (n > 0 && args_is_unknown(L, -n)) {
@@ -84,21 +89,47 @@ static void on_source_done(Task *task, void *arg) {
   op_unref(&source->base.op);
 }
 
-PgConninfoOp *psql_source_provide(void *self) {
-  Psql *db = self;
-  lua_State *L = vm_main(db->vm);
+static SourceOp *source_new(const Psql *db) {
   SourceOp *source = mem_alloc(sizeof *source);
   op_init(&source->base.op, vm_loop(db->vm), &source_class);
   op_arm(&source->base.op, 0, NULL);
   source->vm = db->vm;
+  return source;
+}
+
+/* The function and its arguments are on top of L. */
+static void source_start(SourceOp *source, lua_State *L, int nargs, const Psql *db) {
+  op_ref(&source->base.op); /* the task's */
+  source->task = task_spawn(L, nargs, source->password ? "psql.password" : "psql.conninfo");
+  task_set_scope(source->task, db->scope);
+  task_on_done(source->task, on_source_done, source);
+}
+
+PgConninfoOp *psql_source_provide(void *self) {
+  Psql *db = self;
+  lua_State *L = vm_main(db->vm);
+  SourceOp *source = source_new(db);
   lua_checkstack(L, 8);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &psql_handles_key);
   lua_rawgetp(L, -1, db);
   lua_getiuservalue(L, -1, 1);
-  op_ref(&source->base.op); /* the task's */
-  source->task = task_spawn(L, 0, "psql.conninfo");
-  task_set_scope(source->task, db->scope);
-  task_on_done(source->task, on_source_done, source);
+  source_start(source, L, 0, db);
   lua_pop(L, 2);
+  return &source->base;
+}
+
+PgConninfoOp *psql_source_password(void *self, const char *user, bool again) {
+  Psql *db = self;
+  lua_State *L = vm_main(db->vm);
+  const Run *run = run_of(L);
+  if (run->passwords == 0) return NULL;
+  SourceOp *source = source_new(db);
+  source->password = true;
+  lua_checkstack(L, 8);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, run->passwords);
+  lua_pushfstring(L, "%s %s", db->target->kind, db->target->name);
+  lua_pushstring(L, user);
+  lua_pushboolean(L, again);
+  source_start(source, L, 3, db);
   return &source->base;
 }

@@ -129,6 +129,9 @@ typedef struct PgSource {
   /* Asked on first need, after pg_rebind, and once more when the server refuses what it gave (credentials rotate). Returns an
    * armed or settled Op; the handle takes over the reference. */
   PgConninfoOp *(*provide)(void *self);
+  /* Asked when the server wants a password of `user` and none was given, and once more (`again`) when it was wrong: as provide,
+   * but the answer is the password. Kept until pg_close. May return NULL: nobody is asked. NULL: the same. */
+  PgConninfoOp *(*password)(void *self, const char *user, bool again);
   void *self;                 /* borrowed */
   int64_t connect_timeout_ms; /* 0: the conninfo's connect_timeout, PGCONNECT_TIMEOUT, or PG_CONNECT_TIMEOUT_MS */
 } PgSource;
@@ -156,7 +159,8 @@ typedef struct PgPeer {
 } PgPeer;
 
 Pg *pg_open(Loop *loop, const PgSource *source);
-/* Another connection to the same place; NULL when a provider has not been asked yet where that is. */
+/* Another connection to the same cluster; nobody is asked or told anything. NULL when a provider has not been asked yet where
+ * that is. */
 Pg *pg_twin(const Pg *pg);
 /* Close the connection and free the handle; a running job is stopped and settles. NULL is fine. */
 void pg_close(Pg *pg);

@@ -25,11 +25,14 @@ struct PgChain {
   int attempts; /* scripts that ended with 55P03 */
   bool blocked; /* waits for a stream to drain */
   bool reused, reconnected, asked_again;
-  Err refused; /* why the first connection failed, while the source is asked again */
+  int passwords; /* how often one was asked for */
+  char *bare;    /* the conninfo without the password that was given and is not known to be right */
+  Err refused;   /* why the first connection failed, while the source is asked again */
   PgSettle settle;
 };
 
 static void chain_connect(PgChain *c);
+static void chain_forget_password(PgChain *c);
 static void chain_run(PgChain *c);
 static void chain_settle_later(PgChain *c);
 
@@ -48,8 +51,21 @@ static void chain_stop_inner(PgChain *c) {
   c->inner = NULL;
 }
 
+/* A wrong one, or nobody knows. */
+static void chain_forget_password(PgChain *c) {
+  Pg *pg = c->pg;
+  if (c->bare != NULL && pg->conninfo != NULL) {
+    pg_drop_conninfo(pg);
+    pg->conninfo = c->bare;
+  } else {
+    free(c->bare);
+  }
+  c->bare = NULL;
+}
+
 static void chain_free(PgChain *c) {
   chain_stop_inner(c);
+  chain_forget_password(c);
   pg_script_free(c->script);
   pg_blockers_free(c->blockers);
   err_fini(&c->refused);
@@ -122,6 +138,43 @@ static void on_provided(Op *op, void *arg) {
 
 static void chain_provide(PgChain *c) { chain_wait(c, &c->pg->source.provide(c->pg->source.self)->op, on_provided); }
 
+/* ---- the password ---- */
+
+static void on_password(Op *op, void *arg) {
+  PgChain *c = arg;
+  Pg *pg = c->pg;
+  Err err = {0};
+  c->inner = NULL;
+  char *password = op->err.code == ERR_NONE ? ((PgConninfoOp *)op)->conninfo : NULL;
+  err_move(&err, &c->refused);
+  if (password != NULL && pg->conninfo != NULL) {
+    if (c->bare == NULL) c->bare = mem_strdup(pg->conninfo);
+    pg_drop_conninfo(pg);
+    pg->conninfo = pg_conninfo_with_password(c->bare, password);
+  }
+  op_unref(op);
+  if (password != NULL) {
+    err_fini(&err);
+    chain_connect(c);
+  } else { /* no answer is no other error */
+    chain_finish(c, &err);
+  }
+}
+
+/* The connection failed with err. True: somebody is asked for a password (err is taken over). */
+static bool chain_ask_password(PgChain *c, const PgConnectOp *failed, Err *err) {
+  const PgSource *source = &c->pg->source;
+  bool again = c->passwords > 0, wrong = again && strcmp(err->sqlstate, "28P01") == 0;
+  if (source->password == NULL || c->passwords > 1 || c->settle.until_ms > 0 || (!wrong && !pg_connect_needs_password(failed)))
+    return false;
+  PgConninfoOp *ask = source->password(source->self, pg_connect_user(failed), again);
+  if (ask == NULL) return false;
+  c->passwords++;
+  err_move(&c->refused, err);
+  chain_wait(c, &ask->op, on_password);
+  return true;
+}
+
 /* ---- connecting ---- */
 
 /* Pin the first contact; later ones must be the same cluster. */
@@ -156,6 +209,9 @@ static void chain_use(PgChain *c) {
 static void chain_connected(PgChain *c) {
   Err err = {0};
   c->reused = false;
+  if (c->bare != NULL) explicit_bzero(c->bare, strlen(c->bare));
+  free(c->bare); /* the password is right */
+  c->bare = NULL;
   if (chain_check_identity(c, &err)) {
     chain_use(c);
     return;
@@ -181,7 +237,9 @@ static void on_connected(Op *op, void *arg) {
   }
   Err err = {0};
   err_copy(&err, &op->err);
+  bool asked = chain_ask_password(c, (PgConnectOp *)op, &err);
   op_unref(op);
+  if (asked) return;
   if (err.code == ERR_TIMEOUT) err.code = ERR_PSQL_CONNECT; /* connect_timeout; the operation's own deadline is another */
   if (c->pg->source.provide != NULL && !c->asked_again) {
     c->asked_again = true; /* credentials rotate: ask once more before giving up */

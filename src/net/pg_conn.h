@@ -55,6 +55,10 @@ typedef struct PgConnectOp PgConnectOp;
 /* Connect and find out who answers. timeout_ms > 0. The returned Op is armed; the caller holds one reference. */
 PgConnectOp *pg_connect_start(Loop *loop, const char *conninfo, int64_t timeout_ms);
 Op *pg_connect_op(PgConnectOp *connect);
+/* After it failed: because a password was missing? */
+bool pg_connect_needs_password(const PgConnectOp *connect);
+/* After it failed: who wanted in, "" when that is not known. Borrowed. */
+const char *pg_connect_user(const PgConnectOp *connect);
 /* After it succeeded: the connection, once; owned by the caller. */
 PgConn *pg_connect_take(PgConnectOp *connect);
 
@@ -120,5 +124,7 @@ void pg_result_fini(PgResult *result);
 
 /* connect_timeout of the conninfo or the environment; 0 when neither says. */
 int64_t pg_conninfo_timeout_ms(const char *conninfo);
+/* The same with that password, whether it had one or not; to be wiped and freed. */
+char *pg_conninfo_with_password(const char *conninfo, const char *password);
 
 #endif

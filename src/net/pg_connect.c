@@ -25,6 +25,8 @@ struct PgConnectOp {
   FdWatch *watch;
   PgConn *conn; /* while it is asked who it is, and until it is taken */
   Asking asking;
+  char *user; /* of a connection that failed */
+  bool needs_password;
 };
 
 static void connect_poll(PgConnectOp *connect);
@@ -61,6 +63,7 @@ static void connect_release(PgConnectOp *connect) {
 static void connect_destroy(Op *op) {
   PgConnectOp *connect = (PgConnectOp *)op;
   pg_conn_close(connect->conn);
+  free(connect->user);
   free(connect);
 }
 
@@ -78,6 +81,10 @@ static void connect_cancel(Op *op) {
 static const OpClass connect_class = {"psql.connect", connect_cancel, connect_destroy};
 
 static void connect_fail(PgConnectOp *connect, Err *err) {
+  if (connect->pg != NULL) {
+    connect->needs_password = PQconnectionNeedsPassword(connect->pg) == 1;
+    connect->user = mem_strdup(PQuser(connect->pg));
+  }
   connect_release(connect);
   op_fail(&connect->op, err);
   op_unref(&connect->op);
@@ -250,6 +257,9 @@ PgConnectOp *pg_connect_start(Loop *loop, const char *conninfo, int64_t timeout_
 }
 
 Op *pg_connect_op(PgConnectOp *connect) { return &connect->op; }
+
+bool pg_connect_needs_password(const PgConnectOp *connect) { return connect->needs_password; }
+const char *pg_connect_user(const PgConnectOp *connect) { return connect->user != NULL ? connect->user : ""; }
 
 PgConn *pg_connect_take(PgConnectOp *connect) {
   PgConn *conn = connect->conn;

@@ -33,6 +33,26 @@ static const char *option_value(const PQconninfoOption *options, const char *key
   return NULL;
 }
 
+static void conninfo_add(Buf *out, const char *keyword, const char *value) {
+  buf_printf(out, "%s%s='", out->len > 0 ? " " : "", keyword);
+  for (const char *p = value; *p != '\0'; p++) {
+    if (*p == '\'' || *p == '\\') buf_add_char(out, '\\');
+    buf_add_char(out, *p);
+  }
+  buf_add_char(out, '\'');
+}
+
+char *pg_conninfo_with_password(const char *conninfo, const char *password) {
+  Buf out = {0};
+  PQconninfoOption *options = conninfo_is_string(conninfo) ? PQconninfoParse(conninfo, NULL) : NULL;
+  if (options == NULL && *conninfo != '\0') conninfo_add(&out, "dbname", conninfo);
+  for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+    if (o->val != NULL && strcmp(o->keyword, "password") != 0) conninfo_add(&out, o->keyword, o->val);
+  PQconninfoFree(options);
+  conninfo_add(&out, "password", password);
+  return buf_take(&out);
+}
+
 static const char *first_of(const char *a, const char *b, const char *c) {
   if (a != NULL && *a != '\0') return a;
   return b != NULL && *b != '\0' ? b : c;

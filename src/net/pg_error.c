@@ -120,6 +120,8 @@ void pg_error_from_connect(Err *err, const PGconn *pg) {
     memcpy(err->sqlstate, state, 5);
     err->sqlstate[5] = '\0';
   }
+  if (pg != NULL && PQconnectionNeedsPassword(pg))
+    err_set_hint(err, "~/.pgpass, the file that PGPASSFILE names or a service file may hold it; a command line may not");
   if (rest != NULL && *rest != '\0') {
     buf_clear(&line);
     pg_error_line(&line, rest);

@@ -51,7 +51,8 @@ typedef struct Run {
   bool interactive;              /* there is somebody to ask */
   const struct Console *console; /* run/console.h: where lines are typed; NULL: nowhere */
   struct Task *foreground;       /* whom Ctrl-C is for; NULL: the main task */
-  int gate;                      /* effect.h: reference of a Lua function in the registry; 0: none */
+  int gate;                      /* effect.h: reference of a Lua function in the registry; 0: none. A shell has one */
+  int passwords;                 /* as gate: asks the operator for the password of a connection */
 } Run;
 
 Run *run_of(lua_State *L);

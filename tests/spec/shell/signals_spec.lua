@@ -213,4 +213,52 @@ describe("the shell and signals:", function()
       end
     end)
   end)
+
+  describe("a password", function()
+    before_each(function()
+      server:psql "set password_encryption = 'scram-sha-256'; drop role if exists app; create role app login password 'sesame-17'"
+      box.env.CONN = server:conninfo { user = "app" }
+    end)
+
+    it("is asked for once, and not shown", function()
+      open()
+      fresh()
+      screen:line "select current_user as who;"
+      screen:see "password of app for psql 127.0.0.1:%d+/postgres\n%(not shown%) >$"
+      screen:line "sesame-17"
+      local seen = screen:see "app\n.-RO>$"
+      assert.is_nil(seen:find "sesame")
+      server:psql "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'"
+      assert.truthy(enter "select current_user as who;":find "\n +app\n") -- it is kept for the handle
+      enter "spawn('sleeper', function() db:value 'select pg_sleep(60)' end)"
+      assert.truthy(enter "select 44 as n;":find "\n +44\n")
+      assert.is_nil(run.shell("grep -rl sesame " .. box.dir .. "; true"):find "%S")
+    end)
+
+    it("that is wrong is asked for once more", function()
+      open()
+      screen:line "select current_user as who;"
+      screen:see "not shown%) >$"
+      screen:line "wrong-one"
+      screen:see "that was wrong: password of app"
+      screen:line "wrong-two"
+      screen:see "password authentication failed for user \"app\".*RO>$"
+      fresh()
+      screen:line "select current_user as who;"
+      screen:see "RO>[^\n]*\npassword of app[^\n]*\n%(not shown%) >$"
+      screen:keys "C-c"
+      screen:see "cancelled.*RO>$"
+      screen:line("\\c " .. server:conninfo { user = "app" })
+      screen:see "not shown%) >$"
+      screen:keys "C-d"
+      local seen = screen:see "no password supplied.*RO>$"
+      assert.truthy(seen:find "pgpass")
+    end)
+
+    it("is not asked for without a terminal: the error says where it belongs", function()
+      local result = box:pgsh({ "shell", box.env.CONN }, { stdin = "select 1;\n" })
+      assert.truthy(result.stderr:find "no password supplied")
+      assert.truthy(result.stderr:find "pgpass")
+    end)
+  end)
 end)
