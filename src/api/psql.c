@@ -113,6 +113,7 @@ static int l_psql_new(lua_State *L) {
                                                   : "",
                    .provide = late ? psql_source_provide : NULL,
                    .password = psql_source_password,
+                   .on_anew = psql_source_on_anew,
                    .self = db,
                    .connect_timeout_ms = args_duration(L, options, "connect_timeout", 0)};
   db->pg = pg_open(vm_loop(db->vm), &from);

@@ -31,6 +31,7 @@ typedef struct Psql {
   Target *target; /* borrowed from the guard */
   void *scope;    /* of the task that runs an operation: the conninfo function runs in it */
   bool unknown;   /* its connection string is only known after a run */
+  bool anew;      /* the connection was lost and made again, and nobody has asked about it yet */
   int64_t timeout_ms, lock_timeout_ms, statement_timeout_ms, limit_bytes;
   uint64_t user; /* the task that used pg last */
   PsqlSpare spares[PSQL_SPARES];
@@ -80,8 +81,9 @@ void psql_spare_close(Psql *db);
 
 /* psql_source.c: a source that asks the Lua function of the handle; `self` is the Psql. */
 PgConninfoOp *psql_source_provide(void *self);
-/* A source's password: in a shell the operator is asked. */
+/* A source's password and on_anew: in a shell the operator is asked, and told. */
 PgConninfoOp *psql_source_password(void *self, const char *user, bool again);
+void psql_source_on_anew(void *self, const char *what);
 /* Make the handle at index findable for it. */
 void psql_source_register(lua_State *L, int index, Psql *db);
 

@@ -133,3 +133,20 @@ PgConninfoOp *psql_source_password(void *self, const char *user, bool again) {
   source_start(source, L, 3, db);
   return &source->base;
 }
+
+/* ---- what a shell is told ---- */
+
+void psql_source_on_anew(void *self, const char *what) {
+  Psql *db = self;
+  Run *run = run_of(vm_main(db->vm));
+  Buf text = {0};
+  Err err = {0};
+  db->anew = true;
+  if (run->gate == 0) return;
+  buf_printf(&text, "connected anew to %s %s (the former connection was lost; its session settings are gone)", db->target->kind,
+             db->target->name);
+  if (what[0] != '\0') buf_printf(&text, "; %s", what);
+  stream_emit(run->stream, EVENT_LOG, json_pack("{s:s, s:s}", "level", "warn", "text", buf_str(&text)), &err);
+  err_fini(&err); /* a journal that cannot be written stops the next effect, not this */
+  buf_fini(&text);
+}

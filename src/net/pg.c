@@ -70,7 +70,7 @@ void pg_close(Pg *pg) {
 void pg_rebind(Pg *pg) {
   pg_disconnect(pg, "the handle was rebound");
   if (pg->source.provide != NULL) pg_drop_conninfo(pg);
-  pg->known = false;
+  pg->known = pg->reached = false;
   memset(&pg->identity, 0, sizeof pg->identity);
 }
 

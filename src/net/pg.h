@@ -132,6 +132,8 @@ typedef struct PgSource {
   /* Asked when the server wants a password of `user` and none was given, and once more (`again`) when it was wrong: as provide,
    * but the answer is the password. Kept until pg_close. May return NULL: nobody is asked. NULL: the same. */
   PgConninfoOp *(*password)(void *self, const char *user, bool again);
+  /* Told when a connection is made in place of one that was lost, and what else is another now; may be NULL. */
+  void (*on_anew)(void *self, const char *what);
   void *self;                 /* borrowed */
   int64_t connect_timeout_ms; /* 0: the conninfo's connect_timeout, PGCONNECT_TIMEOUT, or PG_CONNECT_TIMEOUT_MS */
 } PgSource;

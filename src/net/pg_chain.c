@@ -177,6 +177,25 @@ static bool chain_ask_password(PgChain *c, const PgConnectOp *failed, Err *err) 
 
 /* ---- connecting ---- */
 
+static bool is_other(const char *now, const char *former) {
+  return now[0] != '\0' && former[0] != '\0' && strcmp(now, former) != 0;
+}
+
+/* In place of a connection that was lost. */
+static void chain_tell_anew(PgChain *c, const PgIdentity *now) {
+  Pg *pg = c->pg;
+  const PgIdentity *former = &pg->identity;
+  if (pg->reached && pg->source.on_anew != NULL) {
+    Buf what = {0};
+    if (is_other(now->timeline, former->timeline)) buf_printf(&what, "timeline %s, it was %s", now->timeline, former->timeline);
+    if (now->in_recovery >= 0 && former->in_recovery >= 0 && now->in_recovery != former->in_recovery)
+      buf_printf(&what, "%sit is a %s now", what.len > 0 ? "; " : "", now->in_recovery ? "standby" : "primary");
+    pg->source.on_anew(pg->source.self, buf_str(&what));
+    buf_fini(&what);
+  }
+  pg->reached = true;
+}
+
 /* Pin the first contact; later ones must be the same cluster. */
 static bool chain_check_identity(PgChain *c, Err *err) {
   Pg *pg = c->pg;
@@ -184,6 +203,7 @@ static bool chain_check_identity(PgChain *c, Err *err) {
   const char *pinned = pg->identity.system_identifier;
   bool same = pinned[0] == '\0' || now->system_identifier[0] == '\0' || strcmp(now->system_identifier, pinned) == 0;
   if (same) {
+    chain_tell_anew(c, now);
     PgIdentity latest = *now; /* role and timeline may change, the cluster may not */
     if (latest.system_identifier[0] == '\0') memcpy(latest.system_identifier, pinned, sizeof latest.system_identifier);
     pg->identity = latest;

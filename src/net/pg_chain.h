@@ -12,7 +12,8 @@ struct Pg {
   char *conninfo; /* in use; NULL: the source has to be asked */
   PgConn *conn;   /* idle, or used by the chain or the stream */
   PgIdentity identity;
-  bool known; /* identity holds the first contact */
+  bool known;   /* identity holds the first contact */
+  bool reached; /* there has been a connection */
   struct PgChain *chain;
   PgStream *stream; /* open, or being drained */
 };

@@ -214,6 +214,46 @@ describe("the shell and signals:", function()
     end)
   end)
 
+  it("says once that a lost connection was made anew", function()
+    open()
+    enter "select 1;"
+    server:psql "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgsh'"
+    local seen = enter "select 5 as n;"
+    assert.truthy(seen:find "connected anew to psql 127.0.0.1:%d+/postgres %(the former connection was lost; its.-gone%)\n.-\n +5\n", seen)
+    assert.is_nil(enter "select 6 as n;":find "anew")
+  end)
+
+  it("does not speak to another cluster behind the same address", function()
+    open()
+    local former = server.port
+    enter "select 1;"
+    server:stop "immediate"
+    local other = postgres.start { port = former }
+    finally(function()
+      other:remove()
+      server:start()
+    end)
+    assert.truthy(enter "select 7 as n;":find "another database cluster answers: system identifier %d+, at")
+    assert.truthy(enter "db:rebind()")
+    assert.truthy(enter "select 7 as n;":find "\n +7\n")
+  end)
+
+  it("and to the same one, promoted, says so", function()
+    local standby = postgres.start {}
+    finally(function() standby:remove() end)
+    standby:stop()
+    postgres.must("touch " .. standby.dir .. "/data/standby.signal && chown --reference=" .. standby.dir .. "/data " .. standby.dir ..
+      "/data/standby.signal")
+    standby:start()
+    box.env.CONN = standby:conninfo()
+    open()
+    enter "select 1;"
+    standby:psql "select pg_promote()"
+    standby:psql "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgsh'"
+    assert.truthy(enter "select 7 as n;":gsub("\n", ""):find "gone%); .-it is a primary now")
+    screen:see "%(primary%) RO>$"
+  end)
+
   describe("a password", function()
     before_each(function()
       server:psql "set password_encryption = 'scram-sha-256'; drop role if exists app; create role app login password 'sesame-17'"
@@ -229,7 +269,7 @@ describe("the shell and signals:", function()
       local seen = screen:see "app\n.-RO>$"
       assert.is_nil(seen:find "sesame")
       server:psql "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'"
-      assert.truthy(enter "select current_user as who;":find "\n +app\n") -- it is kept for the handle
+      assert.truthy(enter "select current_user as who;":find "anew.*\n +app\n") -- it is kept for the handle
       enter "spawn('sleeper', function() db:value 'select pg_sleep(60)' end)"
       assert.truthy(enter "select 44 as n;":find "\n +44\n")
       assert.is_nil(run.shell("grep -rl sesame " .. box.dir .. "; true"):find "%S")
