@@ -206,6 +206,13 @@ function host.sql_hide(sql) end
 ---@param db pgsh.Psql
 ---@return pgsh.Psql?
 function host.psql_twin(db) end
+---A handle on another database of the same server, or for another user there; nil while nobody has asked yet where a late-bound handle
+---leads. A password in the connection string goes along only to the same user.
+---@param db pgsh.Psql
+---@param database? string
+---@param user? string
+---@return pgsh.Psql?
+function host.psql_beside(db, database, user) end
 ---What is known of its connection, without asking anybody: database and user from the first contact on; the others only while there is a
 ---connection. role is what the server said with its last answer (from PostgreSQL 14), else when it connected.
 ---@param db pgsh.Psql

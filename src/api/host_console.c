@@ -292,6 +292,12 @@ static int l_host_psql_twin(lua_State *L) {
   return 1;
 }
 
+/* psql_beside(db, dbname?, user?): another database of that server, or another user there; nil as above. */
+static int l_host_psql_beside(lua_State *L) {
+  psql_push_beside(L, 1, luaL_optstring(L, 2, NULL), luaL_optstring(L, 3, NULL));
+  return 1;
+}
+
 /* psql_known(db): a table of what is known of its connection; empty before the first. Asks nobody. */
 static int l_host_psql_known(lua_State *L) {
   psql_push_known(L, 1);
@@ -417,6 +423,7 @@ void host_add_console(lua_State *L) {
                                        {"sql_hide", l_host_sql_hide},
                                        {"psql_anew", l_host_psql_anew},
                                        {"psql_twin", l_host_psql_twin},
+                                       {"psql_beside", l_host_psql_beside},
                                        {"psql_known", l_host_psql_known},
                                        {"files", l_host_files},
                                        {"keep", l_host_keep},

@@ -67,6 +67,8 @@ Psql *psql_check(lua_State *L, int index);
  * yet. Raises.
  */
 void psql_push_twin(lua_State *L, int index);
+/* Push a handle on another database of the same server, or for another user (NULL: the same); nil as above. Raises. */
+void psql_push_beside(lua_State *L, int index, const char *dbname, const char *user);
 /* Push a table of what is known of the handle's connection (host.psql_known). Raises. */
 void psql_push_known(lua_State *L, int index);
 

@@ -3,7 +3,10 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include <stdlib.h>
+
 #include "api/psql.h"
+#include "run/run.h"
 
 void psql_push_twin(lua_State *L, int index) {
   const Psql *db = psql_check(L, index);
@@ -17,6 +20,24 @@ void psql_push_twin(lua_State *L, int index) {
   if (twin->pg != NULL) return;
   lua_pop(L, 1);
   lua_pushnil(L);
+}
+
+void psql_push_beside(lua_State *L, int index, const char *dbname, const char *user) {
+  const Psql *db = psql_check(L, index);
+  Psql *beside = lua_newuserdatauv(L, sizeof *beside, 1);
+  *beside = *db;
+  beside->pg = NULL;
+  beside->scope = NULL;
+  luaL_setmetatable(L, PSQL_HANDLE_NAME);
+  char *name = NULL;
+  beside->pg = pg_beside(db->pg, dbname, user, &name);
+  if (beside->pg == NULL) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  } else if (dbname != NULL) {
+    beside->target = guard_target(run_of(L)->guard, "psql", name, NULL);
+  }
+  free(name);
 }
 
 static void known_field(lua_State *L, const char *key, const char *value) {

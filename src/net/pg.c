@@ -45,9 +45,27 @@ Pg *pg_twin(const Pg *pg) {
   return twin;
 }
 
+static void pg_wipe(char *conninfo) {
+  if (conninfo != NULL) explicit_bzero(conninfo, strlen(conninfo));
+  free(conninfo);
+}
+
+Pg *pg_beside(const Pg *pg, const char *dbname, const char *user, char **name) {
+  if (pg->conninfo == NULL) return NULL;
+  const PgIdentity *known = pg_identity(pg);
+  PgConninfoOther other = {.dbname = dbname, .user = user, .user_now = known != NULL ? known->user : NULL};
+  /* A database that was left open is named as its user: with another user it is still the one at hand that is meant. */
+  if (known != NULL && known->database[0] != '\0') other.dbname_now = known->database;
+  char *conninfo = pg_conninfo_other(pg->conninfo, &other);
+  PgSource source = {.conninfo = conninfo, .connect_timeout_ms = pg->source.connect_timeout_ms};
+  Pg *beside = pg_open(pg->loop, &source);
+  *name = pg_conninfo_name(conninfo);
+  pg_wipe(conninfo);
+  return beside;
+}
+
 void pg_drop_conninfo(Pg *pg) {
-  if (pg->conninfo != NULL) explicit_bzero(pg->conninfo, strlen(pg->conninfo));
-  free(pg->conninfo);
+  pg_wipe(pg->conninfo);
   pg->conninfo = NULL;
 }
 

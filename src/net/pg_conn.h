@@ -122,6 +122,13 @@ void pg_result_fini(PgResult *result);
 
 /* ---- connection strings (pg_conninfo.c) ---- */
 
+typedef struct PgConninfoOther {
+  const char *dbname, *user;         /* NULL: as it is */
+  const char *dbname_now, *user_now; /* what it led to; NULL: not known */
+} PgConninfoOther;
+
+/* The same place with another database or user: "keyword='value' …". To be wiped and freed. */
+char *pg_conninfo_other(const char *conninfo, const PgConninfoOther *other);
 /* connect_timeout of the conninfo or the environment; 0 when neither says. */
 int64_t pg_conninfo_timeout_ms(const char *conninfo);
 /* The same with that password, whether it had one or not; to be wiped and freed. */

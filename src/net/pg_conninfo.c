@@ -91,6 +91,41 @@ char *pg_conninfo_name(const char *conninfo) {
   return name;
 }
 
+static bool same_text(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
+
+/* The value of a keyword in the other conninfo. */
+static const char *other_value(const PQconninfoOption *option, const PgConninfoOther *other, bool same_user) {
+  if (strcmp(option->keyword, "dbname") == 0) {
+    if (other->dbname != NULL) return other->dbname;
+    return option->val == NULL && !same_user ? other->dbname_now : option->val;
+  }
+  if (strcmp(option->keyword, "user") == 0 && other->user != NULL) return other->user;
+  return strcmp(option->keyword, "password") == 0 && !same_user ? NULL : option->val;
+}
+
+char *pg_conninfo_other(const char *conninfo, const PgConninfoOther *other) {
+  bool bare = !conninfo_is_string(conninfo) && *conninfo != '\0';
+  PgConninfoOther as_is = *other;
+  if (bare && as_is.dbname == NULL) as_is.dbname = conninfo;
+  PQconninfoOption *options = PQconninfoParse(bare ? "" : conninfo, NULL);
+  const char *user = option_value(options, "user");
+  bool same_user = other->user == NULL || same_text(other->user, user != NULL ? user : other->user_now);
+  Buf out = {0};
+  buf_reserve(&out, 4 * strlen(conninfo) + 4096); /* as a rule it does not move then, and leaves no password behind */
+  for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+    const char *value = other_value(o, &as_is, same_user);
+    if (value == NULL) continue;
+    buf_printf(&out, "%s='", o->keyword);
+    for (; *value != '\0'; value++) {
+      if (*value == '\'' || *value == '\\') buf_add_char(&out, '\\');
+      buf_add_char(&out, *value);
+    }
+    buf_add_str(&out, "' ");
+  }
+  PQconninfoFree(options);
+  return buf_take(&out);
+}
+
 int64_t pg_conninfo_timeout_ms(const char *conninfo) {
   PQconninfoOption *options = conninfo_is_string(conninfo) ? PQconninfoParse(conninfo, NULL) : NULL;
   const char *value = first_of(option_value(options, "connect_timeout"), getenv("PGCONNECT_TIMEOUT"), "0");

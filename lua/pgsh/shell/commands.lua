@@ -11,7 +11,7 @@ local function say(text) host.emit("log", { level = "info", text = text }) end
 local HELP = [[
 What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change is shown and asked about.
 
-  db = psql "service=prod"      the database that SQL goes to; also \c CONNINFO
+  db = psql "service=prod"      the database that SQL goes to; also \c
   select … ;                    runs on db; update … ; is shown, with the number of rows, and asked about
   db:rows "…"  db:execute "…"   the same from Lua; also :row :value :each :transaction
   rw(db, "reason", 10)          changes to db are not asked about for 10 minutes; ro(db) ends that
@@ -28,7 +28,8 @@ What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change i
   history()  timing()  format "json"  max_rows(0)  dry_run()  tb()  doctor()
 
   \d [NAME]  \dt  \di  \dv  \df  \dn  \du  \l       what there is
-  \x [on|off|auto]  \timing  \watch [SECONDS]  \c CONNINFO  \e  \i FILE  \q  \?
+  \c [HANDLE|DATABASE [USER]|CONNINFO]  \conninfo
+  \x [on|off|auto]  \timing  \watch [SECONDS]  \e  \i FILE  \q  \?
 
 Ctrl-C cancels what runs, on the server too, and keeps the connection; again: stops waiting for that.
 Ctrl-\ leaves at once.
@@ -138,13 +139,70 @@ function on.timing(shell, rest)
   say(("timing is %s"):format(rest))
 end
 
+-- The words of \c: quotes hold one together.
+local function words_of(text)
+  local words, i = {}, 1
+  while true do
+    local from, quote = text:match("^%s*()([\"']?)", i)
+    if from > #text then return words end
+    local word, behind = text:match(quote ~= "" and "^([^" .. quote .. "]*)" .. quote .. "?()" or "^(%S+)()", from + #quote)
+    words[#words + 1] = { text = word, quoted = quote ~= "" }
+    i = behind
+  end
+end
+
+-- A handle of the session, a connection string, or a database, a user of the server at hand; "-": as it is.
+local function place_of(shell, rest)
+  local whole = rest:match '^"([^"]*)"$' or rest:match "^'([^']*)'$" or rest
+  if whole:find "^postgres%l*://" or whole:find "=" then return shell.env.psql(whole) end
+  local words = words_of(rest)
+  if #words > 2 then errors.raise("usage", "\\c HANDLE, \\c DATABASE [USER], or \\c CONNINFO (host=… port=… dbname=…)") end
+  local function chosen(i) return words[i] and (words[i].quoted or words[i].text ~= "-") and words[i].text or nil end
+  local database, user = chosen(1), chosen(2)
+  local handle = database and not user and not words[1].quoted and rawget(shell.vars, database)
+  if type(handle) == "userdata" and tostring(handle):find "^psql " then return handle end
+  local at_hand = shell:database()
+  if not database and not user then return at_hand end
+  local other = host.psql_beside(at_hand, database, user)
+  if not other then errors.raise("usage", "%s has not been used yet: nobody knows which server it leads to", tostring(at_hand)) end
+  return other
+end
+
+local WHO = [[select current_database() as database, session_user as user, pg_is_in_recovery() as standby, version() as version,
+  current_setting('server_version') as server, pg_backend_pid() as pid]]
+
 function on.c(shell, rest)
-  local db = rest ~= "" and rest ~= "-" and shell.env.psql(rest) or shell:database()
+  if rest == "" then return on.conninfo(shell) end
+  local db = place_of(shell, rest)
   return shell:run("\\c " .. rest, function()
-    local who = db:row "select current_database() as database, current_user as user, pg_is_in_recovery() as standby, version() as version"
-    say(("connected to %s as %s, %s\n%s"):format(tostring(db), who.user, who.standby and "a standby" or "a primary", who.version))
+    local who = db:row(WHO)
+    local name = require("pgsh.shell.catalog").label(db)
+    if name:sub(1, #who.user + 1) == who.user .. "@" then name = name:sub(#who.user + 2) end
+    say(("connected to %s as %s, %s\n%s"):format(name, who.user, who.standby and "a standby" or "a primary", who.version))
     shell.vars.db = db -- only now: the former one stays when this one cannot be reached
   end, {})
+end
+
+function on.conninfo(shell)
+  local db = shell:database()
+  return shell:run("\\conninfo", function()
+    local who, rows = db:row(WHO), {}
+    local known = host.psql_known(db)
+    local function add(name, value)
+      if value ~= nil then rows[#rows + 1] = { connection = name, value = value } end
+    end
+    add("target", (tostring(db):gsub("^psql ", "")))
+    add("host", known.host)
+    add("address", known.address ~= known.host and known.address or nil)
+    add("port", known.port)
+    add("database", who.database)
+    add("user", who.user)
+    add("TLS", known.tls and ("%s, %s"):format(known.tls, known.cipher or "?") or "none")
+    add("server", "PostgreSQL " .. who.server)
+    add("role", who.standby and "standby" or "primary")
+    add("pid", who.pid)
+    return setmetatable(rows, { __index = { columns = { "connection", "value" } } })
+  end, { show = true })
 end
 
 for name, kinds in pairs(LIST) do
