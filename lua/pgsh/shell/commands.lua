@@ -27,96 +27,32 @@ What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change i
   help "step"  ?db  apropos "dump"  the reference
   history()  timing()  format "json"  max_rows(0)  dry_run()  tb()  doctor()
 
-  \d [NAME]  \dt  \di  \dv  \df  \dn  \du  \l       what there is
-  \c [HANDLE|DATABASE [USER]|CONNINFO]  \conninfo
+  \d [PATTERN]  \dt \di \dv \dm \ds \df \dn \dx \dT \db \dp \du \l   what there is; with + more, with S the system's own
+  \sf FUNCTION  \sv VIEW  \c [HANDLE|DATABASE [USER]|CONNINFO]  \conninfo
   \x [on|off|auto]  \timing  \watch [SECONDS]  \e  \i FILE  \q  \?
 
 Ctrl-C cancels what runs, on the server too, and keeps the connection; again: stops waiting for that.
 Ctrl-\ leaves at once.
 ]]
 
--- SQL of the psql aliases; %s is the operator's pattern as a regular expression.
-local LIST = {
-  dt = { "'r','p'" }, dv = { "'v','m'" }, di = { "'i','I'" }, ds = { "'S'" }, dm = { "'m'" },
+-- What psql has and is done otherwise here: what to type.
+local INSTEAD = {
+  ["!"] = 'sh.read "…" runs a command that only reads, sh.run "…" any other',
+  a = 'format "csv" or as "csv"', C = 'as "markdown" and others show the last rows in another format', cd = "cd before pgsh is started",
+  copy = 'pipe { db:copy_out "select …", file.writer "x" } and db:copy_in: see help "pipe"',
+  crosstabview = "group in SQL", echo = 'print "…"', ef = "\\sf NAME shows it, \\e edits the last entry",
+  encoding = "everything is UTF-8", errverbose = "_err is the last error, tb() its traceback",
+  ev = "\\sv NAME shows it, \\e edits the last entry", f = 'format "csv" or format "tsv"',
+  g = 'a semicolon runs the statement; to "FILE" writes its rows', gdesc = 'db:rows("…").columns',
+  gexec = 'for row in db:each "…" do db:execute(row[1]) end', gset = 'row = db:row "…" keeps a row: row.name',
+  gx = '\\x on, then the statement; as "expanded" for the rows at hand', H = 'as "markdown"', ["if"] = "if … then … end, in Lua",
+  ir = "\\i FILE", o = 'to "FILE" writes the last rows into a file', p = "history(1)",
+  password = "psql's own \\password: it never sends the password itself", prompt = 'x = ask.text "…"',
+  pset = 'format "csv", max_rows(0), \\x: how rows are shown', qecho = 'print "…"', r = "Ctrl-C clears what is typed", s = "history()",
+  set = 'x = 1 makes a name of the session; db:rows("… $1", x) uses it', setenv = "export it before pgsh is started",
+  t = 'format "tsv" or as "tsv"', unset = "x = nil", w = 'save "fix.lua", transcript "all.lua"', warn = 'log.warn "…"',
 }
-local RELATIONS = [[
-select n.nspname as schema, c.relname as name,
-       case c.relkind when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view' when 'm' then 'materialized view'
-            when 'i' then 'index' when 'I' then 'partitioned index' when 'S' then 'sequence' when 'f' then 'foreign table' end as type,
-       pg_get_userbyid(c.relowner) as owner, pg_size_pretty(pg_table_size(c.oid)) as size
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where c.relkind::text = any($1::text[]) and n.nspname !~ '^pg_toast'
-   and ($2::text is null and n.nspname not in ('pg_catalog', 'information_schema') and pg_table_is_visible(c.oid)
-        or c.relname ~ $2 or n.nspname || '.' || c.relname ~ $2)
- order by 1, 2]]
-local COLUMNS = [[
-select a.attname as column, format_type(a.atttypid, a.atttypmod) as type, case when a.attnotnull then 'not null' end as nullable,
-       pg_get_expr(d.adbin, d.adrelid) as default
-  from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
- where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum]]
-local INDEXES = [[
-select i.relname as index, pg_get_indexdef(x.indexrelid) as definition, x.indisprimary as primary, x.indisvalid as valid
-  from pg_index x join pg_class i on i.oid = x.indexrelid where x.indrelid = $1::oid order by x.indisprimary desc, i.relname]]
-local CONSTRAINTS = [[
-select conname as constraint, pg_get_constraintdef(oid) as definition, convalidated as validated
-  from pg_constraint where conrelid = $1::oid or confrelid = $1::oid order by conrelid <> $1::oid, contype desc, conname]]
-local DATABASES = [[
-select d.datname as name, pg_get_userbyid(d.datdba) as owner, pg_encoding_to_char(d.encoding) as encoding, d.datcollate as collate,
-       case when has_database_privilege(d.oid, 'CONNECT') then pg_size_pretty(pg_database_size(d.oid)) end as size
-  from pg_database d order by 1]]
-local ROLES = [[
-select rolname as role, rolsuper as superuser, rolcanlogin as login, rolreplication as replication, rolconnlimit as limit
-  from pg_roles where rolname !~ '^pg_' order by 1]]
-local FUNCTIONS = [[
-select n.nspname as schema, p.proname as name, pg_get_function_result(p.oid) as result,
-       pg_get_function_identity_arguments(p.oid) as arguments
-  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
- where ($1::text is null and n.nspname not in ('pg_catalog', 'information_schema') or p.proname ~ $1) order by 1, 2]]
-local SCHEMAS = "select nspname as schema, pg_get_userbyid(nspowner) as owner from pg_namespace where nspname !~ '^pg_' order by 1"
-
--- A pattern as psql takes it: * and ? , the whole name.
-local function pattern_of(text)
-  if text == "" then return nil end
-  return "^(" .. text:lower():gsub("[%^%$%(%)%[%]{}|+\\]", "\\%0"):gsub("%*", ".*"):gsub("%?", ".") .. ")$"
-end
-
-local function describe(db, name)
-  local oids = db:rows([[select c.oid, n.nspname || '.' || c.relname as name, c.relkind::text as kind
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where (c.relname ~ $1 and pg_table_is_visible(c.oid) or n.nspname || '.' || c.relname ~ $1) and c.relkind <> 't' order by 2 limit 20]],
-    pattern_of(name))
-  if #oids == 0 then errors.raise("usage", "there is no relation %s", name) end
-  local parts = {}
-  for _, relation in ipairs(oids) do
-    parts[#parts + 1] = { title = relation.name, rows = db:rows(COLUMNS, relation.oid) }
-    for title, sql in pairs { indexes = INDEXES, constraints = CONSTRAINTS } do
-      local rows = db:rows(sql, relation.oid)
-      if #rows > 0 then parts[#parts + 1] = { title = title, rows = rows } end
-    end
-    if relation.kind == "v" or relation.kind == "m" then
-      parts[#parts + 1] = { title = "definition", text = db:value("select pg_get_viewdef($1::oid)", relation.oid) }
-    end
-  end
-  return parts
-end
-
-local function show_parts(shell, parts)
-  for _, part in ipairs(parts) do
-    out(part.title .. "\n")
-    if part.rows then
-      require("pgsh.shell.show").value(part.rows, setmetatable({ max_width = 0, null = "" }, { __index = shell.format }), nil, out)
-    else
-      out(part.text .. "\n")
-    end
-  end
-end
-
-local function listing(shell, text, sql, ...)
-  local parameters = table.pack(...)
-  parameters.n = parameters.n + 1
-  parameters[parameters.n] = require("pgsh.psql").options { lock_timeout = "2s" } -- sizes wait for locks
-  return shell:run(text, function() return shell:database():rows(sql, table.unpack(parameters, 1, parameters.n)) end, { show = true })
-end
+INSTEAD.elif, INSTEAD["else"], INSTEAD.endif, INSTEAD.ed = INSTEAD["if"], INSTEAD["if"], INSTEAD["if"], INSTEAD.ef
 
 local on = {}
 
@@ -205,22 +141,6 @@ function on.conninfo(shell)
   end, { show = true })
 end
 
-for name, kinds in pairs(LIST) do
-  on[name] = function(shell, rest)
-    return listing(shell, "\\" .. name .. " " .. rest, RELATIONS, "{" .. kinds[1]:gsub("'", "") .. "}", pattern_of(rest))
-  end
-end
-
-function on.d(shell, rest)
-  if rest == "" then return listing(shell, "\\d", RELATIONS, "{r,p,v,m,S,f}", nil) end
-  return shell:run("\\d " .. rest, function() show_parts(shell, describe(shell:database(), rest)) end, {})
-end
-
-function on.l(shell) return listing(shell, "\\l", DATABASES) end
-function on.du(shell) return listing(shell, "\\du", ROLES) end
-function on.dn(shell) return listing(shell, "\\dn", SCHEMAS) end
-function on.df(shell, rest) return listing(shell, "\\df " .. rest, FUNCTIONS, pattern_of(rest)) end
-
 function on.watch(shell, rest)
   local text = shell.texts[#shell.texts - 1]
   for i = #shell.texts, 1, -1 do
@@ -248,21 +168,26 @@ function on.i(shell, rest)
   return shell:evaluate(text, entry)
 end
 
-function on.o(_, rest) errors.raise("usage", "to(%q) writes the last rows into a file", rest ~= "" and rest or "FILE") end
 function on.e(shell) shell.preset = nil end
-function on.r() end
-function on.copy() errors.raise("usage", "pipe { db:copy_out \"select …\", file.writer \"x\" } and db:copy_in: see help \"pipe\"") end
 
 ---@return string[]
 function commands.names()
   local names = {}
   for name in pairs(on) do names[#names + 1] = name end
+  for _, name in ipairs(require("pgsh.shell.describe").names()) do names[#names + 1] = name end
   return names
 end
 
--- psql's modifiers: \dt+ is \dt here.
 local function find(word)
-  return on[word] or on[word:gsub("[+S]+$", "")]
+  return on[word] or require("pgsh.shell.describe").find(word)
+end
+
+local function unknown(word)
+  if word:find "^!" then word = "!" end
+  local instead = INSTEAD[word]
+  if instead then return ("\\%s is psql's; here: %s"):format(word, instead) end
+  local near = require("pgsh.nearest").to(word, commands.names())
+  return ("there is no \\%s%s; \\? lists them"):format(word, near and (" (did you mean \\%s?)"):format(near) or "")
 end
 
 ---@param shell pgsh.Shell
@@ -271,11 +196,9 @@ end
 ---@return boolean ok
 ---@return table? problem
 function commands.run(shell, word, rest)
+  word = #word > 1 and word:gsub(";+$", "") or word
   local command = find(word)
-  if not command then
-    return false, host.error("usage", { message = ("there is no \\%s%s; \\? lists them"):format(word,
-      require("pgsh.nearest").hint(word, commands.names())) })
-  end
+  if not command then return false, host.error("usage", { message = unknown(word) }) end
   local tried, ok, problem = errors.try(command, shell, rest)
   if not tried then return false, ok end
   return ok ~= false, problem
