@@ -3,6 +3,7 @@
 
 local host = require "pgsh.host"
 local errors = require "pgsh.errors"
+local entries = require "pgsh.shell.entries"
 local environment = require "pgsh.shell.environment"
 local gate = require "pgsh.shell.gate"
 local history = require "pgsh.shell.history"
@@ -10,6 +11,7 @@ local jobs = require "pgsh.shell.jobs"
 local parse = require "pgsh.shell.parse"
 local session = require "pgsh.session"
 local show = require "pgsh.shell.show"
+local sources = require "pgsh.shell.sources"
 
 local shell = {}
 
@@ -24,7 +26,8 @@ local KEPT_VALUES = 9
 ---@field vars table<string, any>   # names of the session
 ---@field line integer              # number of the last entry
 ---@field changes integer          # entries that changed something
----@field log table[]              # Lua and SQL: {line, text, ok, changed, sql, expression}
+---@field log pgsh.ShellEntry[]     # Lua and SQL
+---@field sources pgsh.Sources
 ---@field unjournaled? table        # why nothing can be journaled
 local Shell = {}
 Shell.__index = Shell
@@ -38,7 +41,7 @@ local function out(text) host.emit("output", { text = text }) end
 ---@return pgsh.Shell
 function shell.new(current, inside)
   local self = setmetatable({ current = current, inside = inside, line = 0, format = show.defaults(), changes = 0, timing = false,
-    over = nil, texts = {}, log = {}, prefix = "" }, Shell)
+    over = nil, texts = {}, log = {}, prefix = "", sources = sources.new() }, Shell)
   -- Never the branch of another look: what was done then must not answer for what is done now.
   if inside then self.prefix = ("%s/inspect-%d/"):format(inside.step.id, host.now()) end
   self.gate = gate.new(self)
@@ -57,6 +60,7 @@ function Shell:database()
   if db == nil then
     db = self.env.psql()
     self.vars.db = db
+    self.sources:made(db, nil)
   end
   if type(db) ~= "userdata" then errors.raise("usage", "db is no database: db = psql \"service=…\" makes it one") end
   return db
@@ -284,6 +288,7 @@ local function sql_function(self, text)
   local low = statement:lower():gsub("^%s+", "")
   local alone
   for _, pattern in ipairs(ALONE) do alone = alone or low:find(pattern) ~= nil end
+  self.alone = alone
   local function change() return db:execute(statement, psql.options { transaction = not alone }) end
   if verdict ~= "read" then return change end
   return function()
@@ -312,9 +317,26 @@ local function evaluate_lua(self, entry, text)
   return ok, problem
 end
 
+-- What it was, and upon what, for save and transcript.
+local function log_part(self, text, entry, ok, before, handles)
+  local assigned, sql = {}, entry.kind == "sql"
+  for name, handle in pairs(entries.handles(self.vars)) do
+    if handles[name] ~= handle then
+      local conninfo = entry.kind == "lua" and entries.literal(text, name) or entry.word == "c" and name == "db" and entry.rest
+      if conninfo then self.sources:perhaps(self, handle, conninfo) end
+      assigned[name] = entries.handle(self, handle)
+    end
+  end
+  if not sql and entry.kind ~= "lua" then return end
+  self.log[#self.log + 1] = { line = self.line, text = text, ok = ok, changed = self.changed, sql = sql, expression = entry.expression,
+    alone = sql and self.alone or nil, before = before, assigned = assigned,
+    db = sql and entries.handle(self, self.vars.db) or before.db and before.db.handle }
+end
+
 -- One part of an entry. True, or false and the error, which has been shown.
 local function evaluate_part(self, text, entry)
-  self.line, self.changed = self.line + 1, false
+  self.line, self.changed, self.alone = self.line + 1, false, nil
+  local before, handles = entries.names(self), entries.handles(self.vars)
   local ok, problem = true, nil
   if entry.kind == "sql" then
     ok, problem = evaluate_sql(self, entry.text)
@@ -328,10 +350,7 @@ local function evaluate_part(self, text, entry)
     ok, problem = false, entry.problem
   end
   host.interrupts()
-  if entry.kind == "sql" or entry.kind == "lua" then
-    self.log[#self.log + 1] = { line = self.line, text = text, ok = ok, changed = self.changed, sql = entry.kind == "sql",
-      expression = entry.expression }
-  end
+  log_part(self, text, entry, ok, before, handles)
   if not ok then
     self.vars._err = problem
     if problem.code == "unknown" then self.unknown = true end
@@ -623,12 +642,13 @@ function shell.command(invocation)
   local conninfo = invocation.words and invocation.words[1]
   if conninfo or host.getenv "PGHOST" or host.getenv "PGSERVICE" or host.getenv "PGDATABASE" then
     self.vars.db = self.env.psql(conninfo)
+    self.sources:made(self.vars.db, conninfo)
   end
-  local entries = entries_given(current)
-  if entries then
+  local given = entries_given(current)
+  if given then
     if not host.terminal().terminal then self.format.format = "tsv" end
     self.format.max_rows = 0
-    return ending(self, pipe_mode(self, entries))
+    return ending(self, pipe_mode(self, given))
   end
   if not current.options.no_rc then load_rc(self) end
   if not current.options.quiet then banner() end

@@ -1,0 +1,117 @@
+-- sources: how the databases of a session can be reached again: connection strings for what save and transcript write, without what
+-- one logs in with, and without anything that only this session's environment says.
+
+local host = require "pgsh.host"
+local errors = require "pgsh.errors"
+
+local sources = {}
+
+---@class pgsh.Sources
+---@field of_handle table<any, string>  # the connection strings that handles were made with, without what one logs in with
+---@field hidden table<string, boolean>  # those from which something is missing
+local Sources = {}
+Sources.__index = Sources
+
+---@return pgsh.Sources
+function sources.new() return setmetatable({ of_handle = setmetatable({}, { __mode = "k" }), hidden = {} }, Sources) end
+
+-- Of "key = value" pairs, values perhaps in quotes.
+local function pairs_of(conninfo)
+  local list, at = {}, 1
+  while true do
+    local key, from = conninfo:match("^%s*([%w_]+)%s*=%s*()", at)
+    if not key then return list end
+    local value, finish
+    if conninfo:sub(from, from) == "'" then
+      local i = from + 1
+      while i <= #conninfo and conninfo:sub(i, i) ~= "'" do i = i + (conninfo:sub(i, i) == "\\" and 2 or 1) end
+      value, finish = conninfo:sub(from, i), i + 1
+    else
+      value, finish = conninfo:match("^(%S*)()", from)
+    end
+    list[#list + 1] = { key = key, value = value }
+    at = finish
+  end
+end
+
+local function is_secret(key) return key:lower():find "password" ~= nil end
+
+-- Without what one logs in with.
+local function without_secrets(conninfo)
+  if conninfo:find("^postgres%a*://") then
+    return (conninfo:gsub("^(%a+://[^:/@?]*):[^/]*@", "%1@"):gsub("([?&])[%w_]*[pP]assword=[^&]*&?", "%1"):gsub("[?&]$", ""))
+  end
+  local parts = {}
+  for _, pair in ipairs(pairs_of(conninfo)) do
+    if not is_secret(pair.key) then parts[#parts + 1] = pair.key .. "=" .. pair.value end
+  end
+  return table.concat(parts, " ")
+end
+
+local function quoted(value)
+  return value:find "^[%w_./:,-]+$" and value or "'" .. value:gsub("['\\]", "\\%0") .. "'"
+end
+
+-- What the handle's name says of it; nil when its maker chose that.
+local function of_name(target)
+  local service, database = target:match "^psql service ([^/]+)/?(.*)$"
+  if service then return { { key = "service", value = service }, { key = "dbname", value = database } } end
+  local address, port, name = target:match "^psql (.+):([%d,]+)/(.*)$"
+  if not address then return nil end
+  if address == "local" then address = "" end
+  return { { key = "host", value = address }, { key = "port", value = port }, { key = "dbname", value = name } }
+end
+
+-- A connection string with what the environment said besides.
+local function filled(conninfo, target)
+  if conninfo:find("^postgres%a*://") then return conninfo end
+  local there, parts = {}, {}
+  if not conninfo:find("=", 1, true) then
+    conninfo = conninfo:find "%S" and "dbname=" .. quoted(conninfo:match "^%s*(.-)%s*$") or ""
+  end
+  for _, pair in ipairs(pairs_of(conninfo)) do there[pair.key] = true end
+  parts[1] = conninfo:find "%S" and conninfo or nil
+  local more = not there.service and of_name(target) or {}
+  if not there.service then more[#more + 1] = { key = "user", value = host.getenv "PGUSER" or "" } end
+  for _, pair in ipairs(more) do
+    if pair.value ~= "" and not there[pair.key] and not (pair.key == "host" and there.hostaddr) then
+      parts[#parts + 1] = pair.key .. "=" .. quoted(pair.value)
+    end
+  end
+  return table.concat(parts, " ")
+end
+
+---A handle was made, with this.
+---@param handle any
+---@param conninfo? string
+function Sources:made(handle, conninfo)
+  local whole = filled(conninfo or "", tostring(handle))
+  local text = without_secrets(whole)
+  if not require("pgsh.shell.history").keeps(text) then text = without_secrets(filled("", tostring(handle))) end
+  self.of_handle[handle] = text
+  if text ~= whole then self.hidden[text] = true end
+end
+
+---A text may have made it: it counts only when it says the same target.
+---@param shell pgsh.Shell
+---@param handle any
+---@param conninfo string
+function Sources:perhaps(shell, handle, conninfo)
+  local ok, other = errors.try(shell.env.psql, conninfo)
+  if ok and tostring(other) == tostring(handle) then self:made(handle, conninfo) end
+end
+
+---@param handle any
+---@return string?
+function Sources:known(handle) return self.of_handle[handle] end
+
+---A connection string that reaches it from anywhere; nil: nobody knows one.
+---@param handle pgsh.ShellHandle
+---@return string?
+---@return boolean? hidden          # what one logs in with is missing from it
+function Sources:reaches(handle)
+  if handle.source then return handle.source, self.hidden[handle.source] end
+  return of_name(handle.target) and filled("", handle.target) or nil
+end
+
+return sources

@@ -1,0 +1,108 @@
+-- What a session leaves behind: a procedure with its changes, and a script with all of it. Both are really run again.
+local postgres = require "tests.spec.support.postgres"
+local run = require "tests.spec.support.run"
+
+describe("a saved session", function()
+  local server, box
+
+  setup(function() server = postgres.start() end)
+  teardown(function() server:remove() end)
+  before_each(function() box = run.box() end)
+  after_each(function() box:remove() end)
+
+  local function conninfo(database) return ("host=127.0.0.1 port=%d user=postgres dbname=%s"):format(server.port, database) end
+  local function fresh(...)
+    for _, name in ipairs { ... } do
+      server:psql("drop database if exists " .. name)
+      server:psql("create database " .. name)
+      server:psql("create table t (a int, b text)", name)
+    end
+  end
+  local function rows(database) return server:psql("select string_agg(format('%s %s', a, b), ', ' order by a, b) from t", database) end
+  -- Entries as they are typed, then save and transcript: what each of them wrote.
+  local function session(entries, arguments, env)
+    local procedure, script = box.dir .. "/again.lua", box.dir .. "/all.lua"
+    os.remove(procedure)
+    os.remove(script)
+    local words = { "-y", table.unpack(arguments or {}) }
+    local result = box:pgsh(words, { stdin = ("%s\nsave %q\ntranscript %q\n"):format(entries, procedure, script), env = env })
+    assert.equal(0, result.exit, result.stderr)
+    return procedure, script
+  end
+  local function accepted(result)
+    assert.equal(0, result.exit, result.stdout .. result.stderr)
+    return result.stdout
+  end
+
+  local TWO = [[
+factor = 10
+function tenfold(x) return x * factor end
+insert into t values (1, 'first');
+\c host=127.0.0.1 port=PORT user=postgres dbname=two password=correcthorse
+insert into t values (2, 'second');
+db:execute("insert into t values ($1, 'tenfold')", tenfold(3))
+factor = 20
+db:execute("insert into t values ($1, 'tenfold')", tenfold(3))
+insert into t values (2, 'second');
+vacuum t; insert into t values (7, 'after');
+other = psql "postgresql://postgres:batterystaple@127.0.0.1:PORT/one"
+other:execute "update t set b = 'changed' where a = 1"
+\c host=127.0.0.1 port=PORT user=postgres dbname=one
+list = db:rows "select a from t order by a"
+for _, r in ipairs(list) do db:execute("insert into t values ($1, 'copied')", r.a) end
+n = 5 db:execute("insert into t values ($1, 'own')", n)
+db = psql "host=127.0.0.1 port=PORT user=postgres dbname=two" db:execute "insert into t values (9, 'made here')"
+insert into t values (8, 'last')
+]]
+
+  it("of two databases does to each what was done to it", function()
+    fresh("one", "two", "three", "four")
+    local procedure, script = session(TWO:gsub("PORT", tostring(server.port)), { "shell", conninfo "one" .. " password=tr0ub4dor" })
+    local one, two = rows "one", rows "two"
+    assert.equal("1 changed, 1 copied, 5 own", one)
+    assert.equal("2 second, 2 second, 7 after, 8 last, 9 made here, 30 tenfold, 60 tenfold", two)
+    local texts = run.read_file(procedure) .. run.read_file(script)
+    for _, secret in ipairs { "correcthorse", "batterystaple", "tr0ub4dor" } do assert.is_nil(texts:find(secret, 1, true), secret) end
+
+    local to = { "--db", conninfo "three", "--db-two", conninfo "four" }
+    server:psql("insert into t values (1, 'x')", "three") -- the loop has something to show
+    local plan = accepted(box:pgsh { "plan", procedure, table.unpack(to) })
+    for _, change in ipairs { "three insert into t values (1, 'first')", "four insert into t values (2, 'second')",
+      "four insert into t values ($1, 'tenfold') ($1 = 30)", "four insert into t values ($1, 'tenfold') ($1 = 60)", "four vacuum t",
+      "three update t set b = 'changed'", "three insert into t values ($1, 'copied')", "four insert into t values (9, 'made here')" } do
+      local shown = "/" .. change:gsub(" ", "   execute   ", 1)
+      assert.truthy(plan:find(shown, 1, true), shown .. "\n" .. plan)
+    end
+    server:psql("truncate t", "three")
+    accepted(box:pgsh { "-y", procedure, table.unpack(to) })
+    assert.equal(one, rows "three")
+    assert.equal(two, rows "four")
+    assert.equal(one, rows "one")
+
+    fresh("one", "two")
+    accepted(box:pgsh({ "-y" }, { stdin = run.read_file(script), env = { PGHOST = "/nowhere", PGDATABASE = "nothing" } }))
+    assert.equal(one, rows "one")
+    assert.equal(two, rows "two")
+  end)
+
+  it("names the database also when only the environment did", function()
+    fresh "one"
+    local env = { PGHOST = "127.0.0.1", PGPORT = server.port, PGUSER = "postgres", PGDATABASE = "one" }
+    local _, script = session("select 1;\ninsert into t values (1, 'x');", nil, env)
+    local made = ('db = psql "host=127.0.0.1 port=%d dbname=one user=postgres"'):format(server.port)
+    assert.equal(made, run.read_file(script):match "\n(.-)\n")
+    accepted(box:pgsh({ "-y" }, { stdin = run.read_file(script) }))
+    assert.equal("1 x, 1 x", rows "one")
+  end)
+
+  it("stops where nobody knows how a database is reached", function()
+    fresh "one"
+    local entry = ('db = psql { name = "late", conninfo = function() local password = "x" return %q end }'):format(conninfo "one")
+    local _, script = session(entry .. "\ninsert into t values (1, 'x');")
+    local env = { PGHOST = "127.0.0.1", PGPORT = server.port, PGUSER = "postgres" }
+    local result = box:pgsh({ "-y" }, { stdin = run.read_file(script), env = env })
+    assert.equal(1, result.exit)
+    assert.truthy(result.stderr:find("db was psql late: write here how it is made", 1, true), result.stderr)
+    assert.equal("1 x", rows "one")
+  end)
+end)
