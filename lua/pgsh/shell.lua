@@ -427,14 +427,16 @@ end
 local function may_leave(self)
   local running, left = self.jobs:running(), {}
   if running > 0 then
-    left[1] = ("%d job%s still running (jobs() lists them): cancel"):format(running, running == 1 and " is" or "s are")
+    left[1] = ("%d job%s still running (jobs() lists them): leaving cancels %s"):format(running, running == 1 and " is" or "s are",
+      running == 1 and "it" or "them")
   end
   for _, target in ipairs(self.gate:targets()) do
-    left[#left + 1] = ("changes to %s are not asked about, and others are kept from it: end that"):format(target)
+    left[#left + 1] = ("changes to %s are not asked about%s: leaving ends that"):format(target,
+      self.gate.locked[target] and ", and other runs are kept from it" or "")
   end
   if #left == 0 or not host.interactive() then return true end
   local ok, answer = errors.try(host.ask, {
-    text = table.concat(left, "\n") .. "\nleave", options = "yn", labels = "[y]es   [n]o",
+    text = table.concat(left, "\n") .. "\nleave?", options = "yn", labels = "[y]es   [n]o",
   })
   host.interrupts()
   if not ok then return answer.kind ~= "interrupted" end

@@ -175,7 +175,7 @@ describe("the shell's gate", function()
           screen:keys("C-u", "C-l")
           screen:see "^[^\n]*RO>$"
           if way == "C-d" then screen:keys "C-d" else screen:line(way) end
-          screen:see "1 job is still running %(jobs%(%) lists them%): cancel\nleave\n.*%[n%]o\n>$"
+          screen:see "1 job is still running %(jobs%(%) lists them%): leaving cancels it\nleave%?\n.*%[n%]o\n>$"
           if answer == "C-c" then screen:keys "C-c" else screen:line(answer) end
           screen:see "\n[^\n]*1 job RO>$"
         end
@@ -190,7 +190,10 @@ describe("the shell's gate", function()
       open()
       screen:line "rw(db, 'x', 5)"
       screen:see(RW .. "$")
-      assert.truthy(asks(RW, "\\q"):find "changes to psql 127[^\n]* are not asked about, and others are kept from it: end that\nleave\n")
+      assert.truthy(asks(RW, "\\q"):find "changes to psql 127[^\n]* are not asked about: leaving ends that\nleave%?\n")
+      type_at(RW, "create table made (a int);")
+      screen:see "CREATE TABLE"
+      assert.truthy(asks(RW, "\\q", "C-c"):find "are not asked about, and other runs are kept from it: leaving ends that\nleave%?\n")
       screen:keys "C-d"
       screen:see "%[n%]o\n>$"
       screen:line "y"
