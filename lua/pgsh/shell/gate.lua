@@ -31,6 +31,12 @@ function gate.new(shell)
   return self
 end
 
+local function address_of(target)
+  for _, known in ipairs(host.targets()) do
+    if known.kind .. " " .. known.name == target then return known.detail end
+  end
+end
+
 local function matches(text, pattern)
   local ok, hit = pcall(string.find, text, pattern)
   return ok and hit or not ok and text:find(pattern, 1, true)
@@ -39,9 +45,10 @@ end
 ---Is it a production target? By the patterns that were given, or by its name: prod, production, prd or live, as words or at a word's end
 ---(shopprod), not in others (products, delivery), and not non-prod or pre-prod.
 ---@param target string             # "psql prod-db1:5432/app"
----@param address? string
+---@param address? string           # default: what is known of the target
 ---@return boolean
 function Gate:is_production(target, address)
+  address = address or address_of(target)
   local text = (address and target .. " " .. address or target):lower()
   for _, pattern in ipairs(self.patterns) do
     if matches(text, pattern) then return true end
@@ -220,7 +227,7 @@ end
 ---@param target any                # a handle, that name, or its part behind the kind
 ---@return string
 local function known_target(target)
-  local text, names, found = tostring(target), {}, {}
+  local text, names, found = (tostring(target):gsub("^table: 0x.*", "this table")), {}, {}
   for _, known in ipairs(host.targets()) do
     local name = known.kind .. " " .. known.name
     names[#names + 1] = name

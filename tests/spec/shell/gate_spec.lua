@@ -163,6 +163,14 @@ describe("the shell's gate", function()
       screen:keys "C-c"
       screen:see "RO>$"
     end)
+
+    it("to what is production by its address only is typed too", function()
+      box.env.PGSH_PRODUCTION = "127%.0"
+      local input = ("db = psql(%q, { name = 'books' })\nrw(db, 'x', 5)\n"):format(server:conninfo())
+      local result = box:pgsh({ "--yes" }, { stdin = input })
+      assert.equal(4, result.exit, result.stderr)
+      assert.truthy(result.stderr:find("--confirm books", 1, true), result.stderr)
+    end)
   end)
 
   describe("leaving", function()
@@ -202,6 +210,7 @@ describe("the shell's gate", function()
       assert.equal(2, #list)
       assert.is_false(list[2].open)
       assert.equal("the session ended", list[2].reason)
+      server:psql "drop table made"
     end)
   end)
 
