@@ -6,7 +6,8 @@
 
 #include "net/pg_lex.h"
 
-#define SECRET_DEPTH 3 /* of SQL in dollar quotes */
+#define SECRET_DEPTH 3    /* of SQL in dollar quotes */
+#define SECRETS_KNOWN 100 /* of one text become known by their value: every text that is shown is searched for each */
 
 typedef const unsigned char *Bytes;
 
@@ -298,11 +299,13 @@ bool pg_secret_hide(const char *sql, size_t len, Redact *redact, Buf *out) {
   Hide h = {.out = out, .copied = text};
   hide_sql(&h, text, text + len, SECRET_DEPTH);
   if (h.any) buf_add(out, h.copied, (size_t)(text + len - h.copied));
-  for (size_t at = 0; at < h.values.len;) {
+  int known = 0;
+  for (size_t at = 0, n; at < h.values.len && known < SECRETS_KNOWN; at += n + 1) {
     const char *value = h.values.data + at;
-    size_t n = strlen(value);
-    if (n > 0 && !is_name_in(text, len, value)) redact_add(redact, value, n);
-    at += n + 1;
+    n = strlen(value);
+    if (n < REDACT_MIN_BYTES || is_name_in(text, len, value)) continue;
+    redact_add(redact, value, n);
+    known++;
   }
   buf_fini(&h.values);
   return h.any;
