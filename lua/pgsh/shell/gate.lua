@@ -271,7 +271,7 @@ end
 
 local function ended(self, target, why, by)
   self.windows[target] = nil
-  if self.shell.line_task == nil then self:unlock() end
+  if self.shell.line_task == nil and self.shell.jobs:running() == 0 then self:unlock() end
   host.emit("shell.window", { open = false, target = target, reason = why, by = by })
 end
 
