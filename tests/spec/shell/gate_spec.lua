@@ -137,6 +137,23 @@ describe("the shell's gate", function()
       assert.equal("nothing was entered for 2 seconds", list[2].reason)
     end)
 
+    it("that ends leaves the target to the job that is at work on it", function()
+      open()
+      screen:line "rw(db, 'x', 0.03)"
+      screen:see "RW %d:%d%d>$"
+      screen:line "spawn(function() psql(os.getenv 'CONN'):execute 'create table held (a int)' wait(60) end)"
+      screen:see "read%-only again: psql [^\n]* %(its time is over%)\n[^\n]*1 job RO>$"
+      local other = { stdin = "insert into held values (1);\n" }
+      local result = box:pgsh({ "--yes", "shell", server:conninfo() }, other)
+      assert.equal(4, result.exit)
+      assert.truthy(result.stderr:find("is held by", 1, true), result.stderr)
+      enter "jobs.cancel(1)"
+      screen:see "%[job 1%] failed"
+      enter "1"
+      assert.equal(0, box:pgsh({ "--yes", "shell", server:conninfo() }, other).exit)
+      server:psql "drop table held"
+    end)
+
     it("is not opened by an entry that nobody typed, unless a flag allows the change itself", function()
       local input = ("db = psql %q\nrw(db, 'x', 5)\ncreate table piped (a int);\n"):format(server:conninfo())
       local result = box:pgsh({}, { stdin = input })
