@@ -19,11 +19,11 @@ typedef struct OptionsWords {
 } OptionsWords;
 
 typedef struct Invocation {
-  const char *command; /* "run", "plan", … ; static */
-  const char *file;    /* the FILE; borrowed from words or argv; NULL when none was given */
-  OptionsWords words;  /* the free words behind it (all of them for commands that take no file) */
-  OptionsWords rest;   /* options that are not pgsh's, and the words behind them */
-  Buf code;            /* -e */
+  const char *command;  /* "run", "plan", … ; static */
+  const char *file;     /* the FILE; borrowed from words or argv; NULL when none was given */
+  OptionsWords words;   /* the free words behind it (all of them for commands that take no file) */
+  OptionsWords rest;    /* options that are not pgsh's, and the words behind them */
+  Buf code;             /* -e */
   OptionsWords entries; /* -c: of the shell */
   OptionsWords confirm, skip, params;
   char *from, *until, *on_failure, *start_at, *output, *state, *color;

@@ -160,9 +160,9 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
   end)
 
   it("is data only, on standard output", function()
-    local result = shell "\\x on\n\\timing\n\\c\nspawn(function() end)\nselect 1 as a;\n"
+    local result = shell "\\x on\n\\timing\n\\c -\nspawn(function() end)\nselect 1 as a;\n"
     assert.equal("a\n1\n", result.stdout)
-    for _, said in ipairs { "expanded display is on", "timing is on", "connected to psql", "job 1" } do
+    for _, said in ipairs { "expanded display is on", "timing is on", "connected to 127", "job 1" } do
       assert.truthy(result.stderr:find(said, 1, true), said)
     end
   end)

@@ -59,7 +59,7 @@ describe("the shell's place", function()
       local seen = {}
       for d, u in result.stdout:gmatch "d\tu\n([^\t]*)\t([^\n]*)\n" do seen[#seen + 1] = d .. " " .. u end
       assert.same({ "template1 app", "Odd DB app", "Odd DB postgres", "postgres postgres" }, seen)
-      assert.truthy(result.stdout:find(("connected to 127.0.0.1:%d/Odd DB as app, a primary\nPostgreSQL 1"):format(server.port), 1, true))
+      assert.truthy(result.stderr:gsub("\n[^\n]-Z ", "\n"):find(("connected to 127.0.0.1:%d/Odd DB as app, a primary\nPostgreSQL 1"):format(server.port), 1, true))
       local _, path = box:journal()
       assert.is_nil((result.stdout .. result.stderr .. run.read_file(path)):find("kept", 1, true))
     end)
