@@ -110,8 +110,10 @@ static char **on_complete(const char *text, int start, int end) {
   *RL.rl_filename_completion_desired = 0;
   char **matches = mem_alloc((choices->count + 2) * sizeof *matches);
   size_t common = edit_common(choices->matches, choices->count);
+  size_t typed = strlen(text) - choices->start;
+  bool differs = choices->count > 1 && common < typed; /* in case, in quotes: what is typed stays until they can be told apart */
   Buf first = {0};
-  buf_add(&first, choices->matches[0], common);
+  buf_add(&first, differs ? text + choices->start : choices->matches[0], differs ? typed : common);
   matches[0] = edit_whole(text, choices->start, buf_str(&first));
   buf_fini(&first);
   if (choices->count == 1) return matches;

@@ -9,6 +9,7 @@ local catalog = {}
 local PATIENCE = { timeout = "20s", limit = "256M" }
 local AGAIN_MS = 30000 -- after one that failed
 local MOST_COLUMNS = 100000
+local MOST_SORTED = 20000 -- sorting more would be noticed
 
 local RELATIONS = [[
   select n.nspname as schema, c.relname as name, c.oid, c.relkind::text as kind, pg_table_is_visible(c.oid) as visible
@@ -27,43 +28,76 @@ local FUNCTIONS = [[
    where pg_function_is_visible(p.oid) and p.prokind <> 'a' or p.proname in ('count', 'sum', 'min', 'max', 'avg')
    order by 1]]
 
+-- What an identifier may not be without quotes.
+local RESERVED = "select word as name from pg_get_keywords() where catcode <> 'U'"
+local DATABASES = "select datname as name from pg_database where datallowconn"
+
+---Names are kept as keys, in small letters, as they are typed; quoted[key] is how one is written that needs quotes.
 ---@class pgsh.Catalog
----@field relations {schema: string, name: string}[]   # by name
----@field names string[]             # of tables and views that need no schema, sorted
----@field schemas table<string, string[]>
----@field functions string[]         # sorted
----@field columns table<string, string[]>  # table → columns
+---@field names string[]             # keys of tables and views that need no schema, sorted
+---@field schema_names string[]      # keys, sorted
+---@field schemas table<string, string[]>  # name → keys of its relations
+---@field functions string[]         # keys, sorted
+---@field columns table<string, string[]>  # name of a table, with its schema or without → keys of its columns
+---@field column_names string[]      # keys of all columns, as many as are worth searching; sorted
+---@field databases string[]         # names
+---@field quoted table<string, string>
+
+-- The key of a name. Of names that only differ in case each has its own.
+local function keys_of(quoted, reserved)
+  local known = {}
+  return function(name)
+    local key = known[name]
+    if key then return key end
+    key = name
+    if reserved[name] or not name:find "^[a-z_\128-\255][a-z0-9_\128-\255]*$" then
+      if name:lower() ~= name then key = name:lower() .. "\0" .. name end
+      quoted[key] = '"' .. name:gsub('"', '""') .. '"'
+    end
+    known[name] = key
+    return key
+  end
+end
 
 local function read(db)
   local patience = require("pgsh.psql").options(PATIENCE)
-  local found = { columns = {}, schemas = {}, names = {}, functions = {} }
-  local by_oid = {}
-  found.relations = db:rows(RELATIONS, patience)
-  for _, relation in ipairs(found.relations) do
-    local qualified = relation.schema .. "." .. relation.name
+  local found = { columns = {}, schemas = {}, names = {}, functions = {}, schema_names = {}, column_names = {}, databases = {},
+    quoted = {} }
+  local reserved, by_oid = {}, {}
+  for _, row in ipairs(db:rows(RESERVED, patience)) do reserved[row.name] = true end
+  local key_of = keys_of(found.quoted, reserved)
+  for _, relation in ipairs(db:rows(RELATIONS, patience)) do
+    local qualified, key = relation.schema .. "." .. relation.name, key_of(relation.name)
     by_oid[relation.oid] = relation.visible and { relation.name, qualified } or { qualified }
-    if relation.visible then found.names[#found.names + 1] = relation.name end
+    if relation.visible then found.names[#found.names + 1] = key end
     local schema = found.schemas[relation.schema] or {}
     found.schemas[relation.schema] = schema
-    schema[#schema + 1] = relation.name
+    schema[#schema + 1] = key
   end
-  found.schema_names = {}
   for name, list in pairs(found.schemas) do
     table.sort(list)
-    found.schema_names[#found.schema_names + 1] = name
+    found.schema_names[#found.schema_names + 1] = key_of(name)
   end
   -- By bytes, whatever the database's collation: completion searches by halves.
   table.sort(found.schema_names)
   table.sort(found.names)
-  for _, row in ipairs(db:rows(FUNCTIONS, patience)) do found.functions[#found.functions + 1] = row.name end
+  for _, row in ipairs(db:rows(FUNCTIONS, patience)) do found.functions[#found.functions + 1] = key_of(row.name) end
   table.sort(found.functions)
+  for _, row in ipairs(db:rows(DATABASES, patience)) do found.databases[#found.databases + 1] = row.name end
+  local seen = {}
   for row in db:each(COLUMNS, MOST_COLUMNS, patience) do
+    local key = key_of(row.name)
+    if not seen[key] and #found.column_names < MOST_SORTED then
+      seen[key] = true
+      found.column_names[#found.column_names + 1] = key
+    end
     for _, name in ipairs(by_oid[row.oid] or {}) do
       local list = found.columns[name] or {}
       found.columns[name] = list
-      list[#list + 1] = row.name
+      list[#list + 1] = key
     end
   end
+  table.sort(found.column_names)
   return found
 end
 

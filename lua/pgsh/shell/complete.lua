@@ -105,7 +105,7 @@ local function beginning(list, prefix, into)
 end
 
 local function found(start, matches, append)
-  if #matches == 0 then return nil end
+  if #matches == 0 or start < 0 then return nil end -- begun in a line before this one
   return { start = start, matches = matches, append = append }
 end
 
@@ -157,20 +157,88 @@ table.sort(SQL)
 local RELATION_AFTER = { from = true, join = true, into = true, update = true, table = true, only = true, truncate = true, vacuum = true,
   analyze = true, lock = true, view = true, references = true, reindex = true, cluster = true, copy = true }
 
+-- With these a part of a statement begins: what a comma goes on with.
+local CLAUSE = { select = true, where = true, group = true, order = true, having = true, set = true, returning = true, values = true,
+  on = true, using = true, limit = true }
+
+-- Where what begins at i and ends with `mark` (twice is once, in quotes) ends.
+local function end_of(sql, i, mark, doubles)
+  while true do
+    local from, to = sql:find(mark, i, true)
+    if not from then return nil end
+    if not doubles or sql:sub(to + 1, to + 1) ~= mark then return to end
+    i = to + 2
+  end
+end
+
+-- The words and signs of a statement: { text, from, name = "word" | "quoted", or nil }; a word in small letters, unless in quotes.
+-- `open`: it ends in an identifier whose quotes are open; `inside`: it ends in a string or comment.
+local function tokens_of(sql)
+  local list, i, count = {}, 1, #sql
+  while i <= count do
+    local c, two = sql:sub(i, i), sql:sub(i, i + 1)
+    local to -- where it ends; nil: it does not
+    local tag = c == "$" and sql:match("^%$[%a_]?[%w_]*%$", i)
+    local word = sql:match("^[%a_\128-\255][%w_$\128-\255]*", i)
+    if c:find "%s" then
+      to = (sql:find("%S", i) or count + 1) - 1
+    elseif two == "--" or two == "/*" or c == "'" or tag then
+      to = end_of(sql, i + #(tag or two == "/*" and two or c), tag or two == "--" and "\n" or two == "/*" and "*/" or c, c == "'")
+      list.inside = not to
+      list[#list + 1] = c == "'" and { text = c, from = i } or nil
+    elseif c == '"' then
+      to = end_of(sql, i + 1, '"', true)
+      list.open = not to
+      list[#list + 1] = { text = sql:sub(i + 1, to and to - 1):gsub('""', '"'), from = i, name = "quoted" }
+    elseif word then
+      to = i + #word - 1
+      list[#list + 1] = { text = word:lower(), from = i, name = "word" }
+    else
+      to = i + #sql:match("^%d*%.?%d*", i) - 1
+      if to < i then to = i end
+      list[#list + 1] = { text = sql:sub(i, to), from = i }
+    end
+    if not to then return list end
+    i = to + 1
+  end
+  return list
+end
+
 -- Tables that the statement names, by name and by alias.
-local function tables_of(sql)
+local function tables_of(tokens)
   local aliases = {}
-  for _, word in ipairs { "from", "join", "update", "into", "," } do
-    local pattern = word == "," and ",%s*" or "%f[%w]" .. word .. "%s+"
-    for name, rest in sql:gmatch(pattern .. "([%w_.\"]+)([^,;()]*)") do
-      name = name:gsub('"', "")
+  for i, token in ipairs(tokens) do
+    local first = tokens[i + 1]
+    if first and first.name and (token.text == "," or token.name == "word" and (token.text == "from" or token.text == "join"
+      or token.text == "update" or token.text == "into")) then
+      local name, at = first.text, i + 2
+      if tokens[at] and tokens[at].text == "." and tokens[at + 1] and tokens[at + 1].name then
+        name, at = name .. "." .. tokens[at + 1].text, at + 2
+      end
       aliases[name] = name
-      aliases[name:match("[^.]+$") or name] = name
-      local alias = rest:match("^%s+as%s+([%w_]+)") or rest:match("^%s+([%w_]+)")
-      if alias then aliases[alias] = name end
+      aliases[tokens[at - 1].text] = name
+      if tokens[at] and tokens[at].name == "word" and tokens[at].text == "as" then at = at + 1 end
+      if tokens[at] and tokens[at].name then aliases[tokens[at].text] = name end
     end
   end
   return aliases
+end
+
+-- Does a relation stand behind these tokens?
+local function wants_relation(tokens, count)
+  local last, depth = tokens[count], 0
+  if not last then return false end
+  if last.text ~= "," then return last.name == "word" and RELATION_AFTER[last.text] or false end
+  for i = count - 1, 1, -1 do
+    local token = tokens[i]
+    depth = depth + (token.text == ")" and 1 or token.text == "(" and -1 or 0)
+    if depth < 0 then return false end
+    if depth == 0 and token.name == "word" then
+      if RELATION_AFTER[token.text] then return true end
+      if CLAUSE[token.text] then return false end
+    end
+  end
+  return false
 end
 
 local function columns_of(catalog, name)
@@ -178,18 +246,29 @@ local function columns_of(catalog, name)
 end
 
 local function add_unique(into, seen, list, prefix)
-  for _, name in ipairs(list) do
-    if not seen[name] and name:sub(1, #prefix) == prefix then
-      seen[name] = true
-      into[#into + 1] = name
+  for _, key in ipairs(list) do
+    if not seen[key] and key:sub(1, #prefix) == prefix then
+      seen[key] = true
+      into[#into + 1] = key
     end
   end
 end
 
-local function sql_keywords(word, into)
-  local upper = word:find("^%u") and not word:find("%l")
-  for _, keyword in ipairs(beginning(SQL, word:lower(), {})) do into[#into + 1] = upper and keyword:upper() or keyword end
+local function sql_keywords(prefix, upper, into)
+  for _, keyword in ipairs(beginning(SQL, prefix, {})) do into[#into + 1] = upper and keyword:upper() or keyword end
   return into
+end
+
+-- Keys as they are written, in their place. `open`: what is typed begins with this quote and all that follows: then all in quotes, and
+-- only those that begin exactly so, if any does.
+local function written(catalog, keys, open)
+  local quoted, exact = catalog.quoted, {}
+  for i = 1, #keys do
+    local text = quoted[keys[i]] or open and '"' .. keys[i] .. '"'
+    if text then keys[i] = text end
+    if open and text:sub(1, #open) == open then exact[#exact + 1] = text end
+  end
+  return exact[1] and exact or keys
 end
 
 -- The database whose method the string is for: that of `db:rows "…"`; else the session's.
@@ -200,38 +279,55 @@ local function database_of(shell, caller)
   return is_handle(shell.vars.db) and shell.vars.db or nil
 end
 
--- `all` is the statement as far as it is typed, its end the cursor; start is where its last word begins in the line.
-local function sql_choices(shell, all, behind, point, caller)
-  local word = all:match("[%w_\"\128-\255]*$")
-  local qualifier = all:sub(1, #all - #word):match("([%w_]+)%.$")
-  local before = all:sub(1, #all - #word):lower()
-  local start = point - #word
+-- `all` is the statement as far as it is typed, its end the cursor. What stands there instead of its last word, how long that is, and what
+-- goes behind it.
+local function sql_matches(shell, all, behind, caller)
+  local tokens = tokens_of(all)
+  if tokens.inside then return {}, 0 end
+  local count, word, length = #tokens, "", 0
+  local last = tokens[count]
+  if tokens.open or last and last.name == "word" and last.from + #last.text - 1 == #all then
+    word, length, count = last.text:lower(), #all - last.from + 1, count - 1
+  elseif last and last.name == "quoted" and all:find '"$' then
+    return {}, 0
+  end
+  local open = tokens.open and all:sub(-length)
+  local upper = length > 0 and not open and not all:sub(-length):find "%l"
   local database = database_of(shell, caller)
   local catalog = database and require("pgsh.shell.catalog").of(shell, database)
-  if not catalog then return not qualifier and found(start, sql_keywords(word, {}), " ") or nil end
-  local whole = (all .. behind):lower()
+  local qualifier = tokens[count] and tokens[count].text == "." and tokens[count - 1] and tokens[count - 1].name and tokens[count - 1].text
+  if not catalog then return (qualifier or open) and {} or sql_keywords(word, upper, {}), length, " " end
+  local list, seen, append = {}, {}, " "
+  local _, quotes = behind:gsub('"', "")
+  local closing = tokens.open and quotes % 2 == 0 and '"' or ""
+  local tables = tables_of(behind == "" and tokens or tokens_of(all .. closing .. behind))
   if qualifier then
-    local list, seen = {}, {}
     add_unique(list, seen, catalog.schemas[qualifier] or {}, word)
-    local named = tables_of(whole)[qualifier:lower()]
-    add_unique(list, seen, columns_of(catalog, named or qualifier), word)
-    return found(start, list, " ")
+    add_unique(list, seen, columns_of(catalog, tables[qualifier] or qualifier), word)
+    return written(catalog, list, open), length, append
   end
-  local last = before:match("([%a_]+)%s*$") or before:match("([%a_]+)%s+[%w_.]+%s*,%s*$")
-  local list, seen = {}, {}
-  if last and RELATION_AFTER[last] then
+  if wants_relation(tokens, count) then
     beginning(catalog.names, word, list)
+    if #list == 0 then append = "." end
     beginning(catalog.schema_names, word, list)
-    return found(start, list, #list == 1 and catalog.schemas[list[1]] and not catalog.columns[list[1]] and "." or " ")
+    return written(catalog, list, open), length, #list == 1 and append or " "
   end
-  for _, name in pairs(tables_of(whole)) do add_unique(list, seen, columns_of(catalog, name), word) end
+  for _, name in pairs(tables) do add_unique(list, seen, columns_of(catalog, name), word) end
   table.sort(list)
-  if word ~= "" or #list == 0 then sql_keywords(word, list) end
-  if word ~= "" then
-    beginning(catalog.functions, word, list)
-    if #list == 0 then beginning(catalog.names, word, list) end
+  if not next(tables) and word ~= "" then beginning(catalog.column_names, word, list) end
+  list = written(catalog, list, open)
+  if not open and (word ~= "" or #list == 0) then sql_keywords(word, upper, list) end
+  if word == "" then return list, length, append end
+  for _, name in ipairs(written(catalog, beginning(catalog.functions, word, {}), open)) do
+    list[#list + 1] = upper and not name:find '"' and name:upper() or name
   end
-  return found(start, list, " ")
+  if #list == 0 then list = written(catalog, beginning(catalog.names, word, {}), open) end
+  return list, length, append
+end
+
+local function sql_choices(shell, all, behind, point, caller)
+  local matches, length, append = sql_matches(shell, all, behind, caller)
+  return found(point - length, matches, append)
 end
 
 -- Strings --------------------------------------------------------------------------------------------------------------------
@@ -307,9 +403,20 @@ end
 
 local FILES = { ["file"] = true, ["to"] = true, ["save"] = true, ["transcript"] = true, ["dofile"] = true }
 
-local function string_choices(shell, part, before, behind, point)
+-- SQL in a Lua string: in double quotes those of an identifier have backslashes.
+local function quoted_sql_choices(shell, part, behind, point, caller)
+  local all = part:gsub('\\"', '"')
+  local matches, length, append = sql_matches(shell, all, behind, caller)
+  local _, quotes = all:sub(#all - length + 1):gsub('"', "")
+  for i, match in ipairs(matches) do matches[i] = match:gsub('"', '\\"') end
+  return found(point - length - quotes, matches, append)
+end
+
+local function string_choices(shell, part, before, behind, point, quote)
   local caller = before:match("([%w_.:]+)%s*%(?%s*$") or ""
-  if require("pgsh.shell.parse").is_sql(part) then return sql_choices(shell, part, behind, point, caller) end
+  if require("pgsh.shell.parse").is_sql(part) then
+    return (quote == '"' and quoted_sql_choices or sql_choices)(shell, part, behind, point, caller)
+  end
   local owner = caller:match("^[%w_]+")
   if caller == "ssh" or caller == "ssh.each" then return found(point - #part, matching(ssh_hosts(), part)) end
   if caller == "psql" then
@@ -364,6 +471,33 @@ local function name_choices(shell, left, point)
   return choices
 end
 
+-- \c: handles of the session, databases of the server, services.
+local function place_choices(shell, rest, point)
+  local quoted, names = rest:sub(1, 1) == '"', {}
+  local word = quoted and rest:sub(2):lower() or rest:lower()
+  local database = database_of(shell)
+  local catalog = database and require("pgsh.shell.catalog").of(shell, database)
+  for _, name in ipairs(catalog and catalog.databases or {}) do
+    local text = (quoted or name:find "[%s=]") and '"' .. name .. '"' or name
+    if name:sub(1, #word):lower() == word then names[text] = true end
+  end
+  for name, value in next, quoted and {} or shell.vars do
+    if type(value) == "userdata" and tostring(value):find "^psql " and name:sub(1, #word):lower() == word then names[name] = true end
+  end
+  if quoted or next(names) and rest ~= "" then return found(point - #rest, matching(names, ""), " ") end
+  local last = rest:match "%S*$"
+  for _, name in ipairs(matching(psql_services(), last)) do names[name] = true end
+  return found(point - #last, matching(names, ""))
+end
+
+local function function_choices(shell, rest, point)
+  local database, quoted = database_of(shell), rest:sub(1, 1) == '"'
+  local catalog = database and require("pgsh.shell.catalog").of(shell, database)
+  if not catalog then return nil end
+  local keys = beginning(catalog.functions, (quoted and rest:sub(2) or rest):lower(), {})
+  return found(point - #rest, written(catalog, keys, quoted and rest), " ")
+end
+
 local function command_choices(shell, left, point)
   local word = left:match("^%s*\\(%S*)$")
   if word then
@@ -371,10 +505,15 @@ local function command_choices(shell, left, point)
     for _, name in ipairs(require("pgsh.shell.commands").names()) do names[name] = true end
     return found(point - #word, matching(names, word), " ")
   end
-  local rest = left:match("^%s*\\d%S*%s+(%S*)$")
-  if rest then return sql_choices(shell, "from " .. rest, "", point) end
-  rest = left:match("^%s*\\i%s+(%S*)$")
-  if rest then return file_choices(rest, point) end
+  local command, rest = left:match("^%s*\\(%S+)%s+(.*)$")
+  if command == "i" then return file_choices(rest, point) end
+  if command == "c" then return place_choices(shell, rest, point) end
+  if command == "x" or command == "timing" then
+    return found(point - #rest, matching({ on = true, off = true, auto = command == "x" or nil }, rest), " ")
+  end
+  if command == "df" or command == "sf" then return function_choices(shell, rest, point) end
+  local relations = command and (command:find "^d[tivmsEp]*[S+]*$" or command == "z" or command == "sv")
+  if relations then return sql_choices(shell, "from " .. rest, "", point) end
 end
 
 ---What can stand at byte `point` of the line.
@@ -388,8 +527,8 @@ function complete.choices(shell, line, point)
   if before == "" and left:find("^%s*\\") then return command_choices(shell, left, point) end
   local all = before .. left
   if require("pgsh.shell.parse").is_sql(all) then return sql_choices(shell, all, behind, point) end
-  local part, front = open_string(all)
-  if part then return string_choices(shell, part, front, behind, point) end
+  local part, front, quote = open_string(all)
+  if part then return string_choices(shell, part, front, behind, point, quote) end
   return name_choices(shell, left, point)
 end
 

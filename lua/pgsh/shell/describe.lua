@@ -135,8 +135,11 @@ select d.datname as name, pg_get_userbyid(d.datdba) as owner, pg_encoding_to_cha
   from pg_database d join pg_tablespace t on t.oid = d.dattablespace
  where ($1::text is null or d.datname::text ~ $1) and $2::text is null and $3::boolean is not null order by 1]] },
   du = { [[
-select r.rolname as role, r.rolsuper as superuser, r.rolcanlogin as login, r.rolreplication as replication, r.rolcreatedb as createdb,
-       r.rolcreaterole as createrole, r.rolconnlimit as limit, r.rolvaliduntil as valid_until,
+select r.rolname as role, concat_ws(', ', case when r.rolsuper then 'superuser' end, case when not r.rolcanlogin then 'no login' end,
+         case when r.rolcreatedb then 'creates databases' end, case when r.rolcreaterole then 'creates roles' end,
+         case when r.rolreplication then 'replication' end, case when r.rolbypassrls then 'bypasses row security' end,
+         case when not r.rolinherit then 'no inheritance' end, case when r.rolconnlimit >= 0 then r.rolconnlimit || ' connections' end,
+         'valid until ' || r.rolvaliduntil) as attributes,
        (select string_agg(g.rolname, ', ' order by g.rolname) from pg_auth_members m join pg_roles g on g.oid = m.roleid
          where m.member = r.oid) as member_of{+, shobj_description(r.oid, 'pg_authid') as description+}
   from pg_roles r where ($1::text is null and ($3::boolean or r.rolname !~ '^pg_') or r.rolname::text ~ $1) and $2::text is null

@@ -137,7 +137,7 @@ describe("the shell describes", function()
     says("\\dn", "Odd Schema\tpostgres\n", "sales\tpostgres\n")
     says("\\db+", "pg_default\tpostgres\t")
     says("\\l+ temp*", "template1\tpostgres\tUTF8\t", "\tpg_default\t")
-    says("\\du clerk", "clerk\tfalse\tfalse\t")
+    says("\\du clerk", "clerk\tno login\t")
     for _, command in ipairs { "dv", "dm", "ds", "dE", "dT+", "dp", "dg", "l", "dn+", "du+", "df", "dfS", "dpS", "dTS", "di+" } do
       local _, problem, exit = shell("\\" .. command)
       assert.equal(0, exit, command .. problem)

@@ -9,7 +9,8 @@ describe("the shell's line", function()
 
   setup(function()
     server = postgres.start()
-    server:psql [[create table customers (customer_id int, mail text); create table "Odd Name" (x int); create schema sales;
+    server:psql [[create table customers (customer_id int, mail text); create table "Odd Name" (x int); create table oddly (x int);
+      create schema sales;
       create table sales.orders (order_id int, total numeric); create function customer_sum() returns int language sql as 'select 1']]
   end)
   teardown(function() server:remove() end)
@@ -87,6 +88,9 @@ describe("the shell's line", function()
       completes("db:rows \"select order_id from sales.orders where tot", "db:rows \"select order_id from sales.orders where total")
       completes("SELECT * FROM customers WHER", "SELECT * FROM customers WHERE")
       completes("\\d custo", "\\d customers")
+      completes("SELECT * FROM CUSTO", "SELECT * FROM customers")
+      completes("select * from \"Odd N", "select * from \"Odd Name\"")
+      completes("\\d \"O", "\\d \"Odd Name\"")
     end)
 
     it("what is behind any handle, once it is known where that is", function()
@@ -111,6 +115,12 @@ describe("the shell's line", function()
       screen:see "from only_there$"
       completes("select * from only_th", "select * from only_th")
       assert.truthy(enter "asked":find "\n1\n")
+    end)
+
+    it("and leaves what is typed when the choices differ in their quotes", function()
+      screen:type "\\d odd"
+      screen:keys("Tab", "Tab")
+      screen:see '"Odd Name" +oddly *\n[^\n]*RO> \\d odd$'
     end)
 
     it("over several lines", function()
@@ -314,7 +324,7 @@ describe("the shell's line", function()
     assert.truthy(enter "\\d customers":find "table public%.customers\n   column    |  type   ")
     assert.truthy(enter "\\dt":find "customers +| table")
     assert.truthy(enter "\\l":find "template0")
-    assert.truthy(enter "\\du":find "postgres +| true")
+    assert.truthy(enter "\\du":find "postgres +| superuser")
     assert.truthy(enter "\\timing":find "timing is on")
     assert.truthy(enter "1":find "\n1\ntime: %d+ ms")
     assert.truthy(enter "\\dd":find "there is no \\dd")
