@@ -114,13 +114,7 @@ char *pg_conninfo_other(const char *conninfo, const PgConninfoOther *other) {
   buf_reserve(&out, 4 * strlen(conninfo) + 4096); /* as a rule it does not move then, and leaves no password behind */
   for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
     const char *value = other_value(o, &as_is, same_user);
-    if (value == NULL) continue;
-    buf_printf(&out, "%s='", o->keyword);
-    for (; *value != '\0'; value++) {
-      if (*value == '\'' || *value == '\\') buf_add_char(&out, '\\');
-      buf_add_char(&out, *value);
-    }
-    buf_add_str(&out, "' ");
+    if (value != NULL) conninfo_add(&out, o->keyword, value);
   }
   PQconninfoFree(options);
   return buf_take(&out);

@@ -59,7 +59,8 @@ describe("the shell's place", function()
       local seen = {}
       for d, u in result.stdout:gmatch "d\tu\n([^\t]*)\t([^\n]*)\n" do seen[#seen + 1] = d .. " " .. u end
       assert.same({ "template1 app", "Odd DB app", "Odd DB postgres", "postgres postgres" }, seen)
-      assert.truthy(result.stderr:gsub("\n[^\n]-Z ", "\n"):find(("connected to 127.0.0.1:%d/Odd DB as app, a primary\nPostgreSQL 1"):format(server.port), 1, true))
+      local said = ("connected to 127.0.0.1:%d/Odd DB as app, a primary\n"):format(server.port)
+      assert.truthy(result.stderr:find(said, 1, true), result.stderr)
       local _, path = box:journal()
       assert.is_nil((result.stdout .. result.stderr .. run.read_file(path)):find("kept", 1, true))
     end)
