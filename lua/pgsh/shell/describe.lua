@@ -390,10 +390,29 @@ local function describe_one(shell, db, relation, plus, add)
   if relation.locked then add "(locked): somebody holds or wants a lock on all of it; pg.locks(db) says who\n" end
 end
 
+local NEIGHBOURS = [[
+select case when $1::text is null then '' else quote_ident(n.nspname) || '.' end || quote_ident(c.relname) as shown, c.relname as name
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where c.relkind <> 't' and case when $1::text is not null then n.nspname::text ~ $1
+       else pg_table_is_visible(c.oid) and n.nspname not in ('pg_catalog', 'information_schema') end limit 5000]]
+
+-- " (did you mean …?)" for a name that is mistyped.
+local function nearest_to(db, rest, pattern)
+  local word = rest:gsub('"', ""):match "([^.*?]+)$"
+  if not word then return "" end
+  local names, shown = {}, {}
+  for i, row in ipairs(db:rows(NEIGHBOURS, pattern.schema, patience())) do
+    names[i] = row.name
+    shown[row.name] = row.shown
+  end
+  local near = require("pgsh.nearest").to(word, names)
+  return near and (" (did you mean \\d %s?)"):format(shown[near]) or ""
+end
+
 local function nothing(db, rest, pattern)
   local others = db:rows(ELSE, pattern.schema, pattern.name or "", patience())
   local first = others[1]
-  if not first then errors.raise("usage", "there is no relation %s", rest) end
+  if not first then errors.raise("usage", "there is no relation %s%s", rest, nearest_to(db, rest, pattern)) end
   if first.kind == "function" then errors.raise("usage", "%s is a function: \\df %s, \\sf %s", first.name, first.name, first.name) end
   if first.kind == "schema" then errors.raise("usage", "%s is a schema: \\d %s.*", first.name, first.name) end
   local names = {}
