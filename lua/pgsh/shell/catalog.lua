@@ -30,6 +30,11 @@ local FUNCTIONS = [[
 
 -- What an identifier may not be without quotes.
 local RESERVED = "select word as name from pg_get_keywords() where catcode <> 'U'"
+-- What \d describes too.
+local OTHERS = [[
+  select c.relname as name, c.relkind = 'S' as sequence from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('i', 'I', 'S') and pg_table_is_visible(c.oid) and n.nspname <> 'pg_catalog' and n.nspname !~ '^pg_(toast|temp)'
+   limit $1]]
 local DATABASES = "select datname as name from pg_database where datallowconn"
 
 ---Names are kept as keys, in small letters, as they are typed; quoted[key] is how one is written that needs quotes.
@@ -40,6 +45,8 @@ local DATABASES = "select datname as name from pg_database where datallowconn"
 ---@field functions string[]         # keys, sorted
 ---@field columns table<string, string[]>  # name of a table, with its schema or without → keys of its columns
 ---@field column_names string[]      # keys of all columns, as many as are worth searching; sorted
+---@field indexes string[]           # keys, sorted
+---@field sequences string[]         # keys, sorted
 ---@field databases string[]         # names
 ---@field quoted table<string, string>
 
@@ -61,8 +68,8 @@ end
 
 local function read(db)
   local patience = require("pgsh.psql").options(PATIENCE)
-  local found = { columns = {}, schemas = {}, names = {}, functions = {}, schema_names = {}, column_names = {}, databases = {},
-    quoted = {} }
+  local found = { columns = {}, schemas = {}, names = {}, functions = {}, schema_names = {}, column_names = {},
+    indexes = {}, sequences = {}, databases = {}, quoted = {} }
   local reserved, by_oid = {}, {}
   for _, row in ipairs(db:rows(RESERVED, patience)) do reserved[row.name] = true end
   local key_of = keys_of(found.quoted, reserved)
@@ -83,6 +90,12 @@ local function read(db)
   table.sort(found.names)
   for _, row in ipairs(db:rows(FUNCTIONS, patience)) do found.functions[#found.functions + 1] = key_of(row.name) end
   table.sort(found.functions)
+  for _, row in ipairs(db:rows(OTHERS, MOST_SORTED, patience)) do
+    local list = row.sequence and found.sequences or found.indexes
+    list[#list + 1] = key_of(row.name)
+  end
+  table.sort(found.indexes)
+  table.sort(found.sequences)
   for _, row in ipairs(db:rows(DATABASES, patience)) do found.databases[#found.databases + 1] = row.name end
   local seen = {}
   for row in db:each(COLUMNS, MOST_COLUMNS, patience) do

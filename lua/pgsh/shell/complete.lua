@@ -498,6 +498,23 @@ local function function_choices(shell, rest, point)
   return found(point - #rest, written(catalog, keys, quoted and rest), " ")
 end
 
+-- \d and its family. An index or a sequence is no relation that a statement names.
+local function relation_choices(shell, letters, rest, point)
+  local choices = not letters:find "^[is]+$" and sql_choices(shell, "from " .. rest, "", point) or nil
+  local database, quoted = database_of(shell), rest:sub(1, 1) == '"'
+  local catalog = database and require("pgsh.shell.catalog").of(shell, database)
+  if not catalog then return choices end
+  local word, keys = (quoted and rest:sub(2) or rest):lower(), {}
+  for letter, list in pairs { i = catalog.indexes, s = catalog.sequences } do
+    if letters == "" or letters:find(letter, 1, true) then beginning(list, word, keys) end
+  end
+  if #keys == 0 then return choices end
+  local matches = choices and choices.matches or {}
+  for _, text in ipairs(written(catalog, keys, quoted and rest)) do matches[#matches + 1] = text end
+  table.sort(matches)
+  return found(point - #rest, matches, " ")
+end
+
 local function command_choices(shell, left, point)
   local word = left:match("^%s*\\(%S*)$")
   if word then
@@ -512,8 +529,8 @@ local function command_choices(shell, left, point)
     return found(point - #rest, matching({ on = true, off = true, auto = command == "x" or nil }, rest), " ")
   end
   if command == "df" or command == "sf" then return function_choices(shell, rest, point) end
-  local relations = command and (command:find "^d[tivmsEp]*[S+]*$" or command == "z" or command == "sv")
-  if relations then return sql_choices(shell, "from " .. rest, "", point) end
+  local letters = command and (command:match "^d([tivmsEp]*)[S+]*$" or (command == "z" or command == "sv") and "v")
+  if letters then return relation_choices(shell, letters, rest, point) end
 end
 
 ---What can stand at byte `point` of the line.

@@ -12,6 +12,7 @@ describe("completion of SQL", function()
     server = postgres.start()
     server:psql [[create table accounts (id int, "Weird Col" text, "order" int); create table "Odd Name" (x int);
       create table "Select" (y int); create table "Accounts_Old" (z int); create table "say ""hi""" (q int);
+      create index acc_order on accounts ("order"); create sequence "Acc Seq";
       create schema "My Schema"; create table "My Schema".inner_one (deep int);
       create schema sales; create table sales.orders (total int);
       create function tally(int) returns int language sql as 'select 1';
@@ -92,6 +93,10 @@ describe("completion of SQL", function()
     completes('\\d "O', '\\d "Odd Name"')
     completes("\\dt+ odd", '\\dt+ "Odd Name"')
     completes("\\d sales.", "\\d sales.orders")
+    completes("\\d acc", '\\d "Acc Seq"', '\\d "Accounts_Old"', "\\d acc_order", "\\d accounts")
+    completes("\\dt acc", "\\dt accounts", '\\dt "Accounts_Old"')
+    completes("\\di acc", "\\di acc_order")
+    completes('\\ds "Ac', '\\ds "Acc Seq"')
     completes("\\sf tal", "\\sf tally", '\\sf "Tally Up"')
     completes("\\df \"Tally", '\\df "Tally Up"')
     completes("\\c post", "\\c postgres")
