@@ -109,7 +109,7 @@ function db:each(sql, ...) end
 ---@param timeout? number|string
 ---@return {channel: string, payload: string, pid: integer}?
 function db:listen(channel, timeout) end
----Who answers (a read): at each connect. What may not be read is absent.
+---Who answers (a read): at each connect; in_recovery as of the last answer (from PostgreSQL 14). What may not be read is absent.
 ---@return {system_identifier: string?, timeline: string?, in_recovery: boolean?, server_version: integer}
 function db:identity() end
 
