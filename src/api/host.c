@@ -29,6 +29,17 @@ static int l_host_set_mode(lua_State *L) {
   return 0;
 }
 
+/* Events that are only read by people: nothing in them may be too odd to be shown. Of the others a resumed run reads what was
+ * said. */
+static bool host_is_shown(EventType type) {
+  static const EventType shown[] = {EVENT_LOG,         EVENT_OUTPUT,     EVENT_PROGRESS,    EVENT_SETTING,   EVENT_STEP_NOTE,
+                                    EVENT_STEP_FAILED, EVENT_RUN_ENDED,  EVENT_ASKED,       EVENT_WAIT_SEEN, EVENT_WAIT_ENDED,
+                                    EVENT_SHELL_LINE,  EVENT_SHELL_DONE, EVENT_SHELL_WINDOW};
+  for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
+    if (shown[i] == type) return true;
+  return false;
+}
+
 static int l_host_emit(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   EventType type = event_by_name(name);
@@ -36,7 +47,7 @@ static int l_host_emit(lua_State *L) {
   Err err = {0};
   json_t *body = NULL;
   if (!lua_isnoneornil(L, 2)) {
-    body = luajson_from(L, 2, false, &err);
+    body = host_is_shown(type) ? luajson_shown(L, 2, &err) : luajson_from(L, 2, false, &err);
     if (body == NULL || !json_is_object(body)) {
       json_decref(body);
       err_prefix(&err, "event %s: ", name);

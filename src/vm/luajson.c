@@ -7,14 +7,17 @@
 
 #include "base/redact.h"
 #include "vm/args.h"
+#include "vm/vm.h"
 
 #define LUAJSON_DEPTH 200
+#define LUAJSON_REVEAL 1u
+#define LUAJSON_SHOWN 2u
 #define LUAJSON_ARRAY "pgsh.json.array"
 
 void luajson_push_null(lua_State *L) { lua_pushlightuserdata(L, NULL); }
 bool luajson_is_null(lua_State *L, int index) { return lua_islightuserdata(L, index) && lua_touserdata(L, index) == NULL; }
 
-static json_t *luajson_value(lua_State *L, int index, bool reveal, int depth, Err *err);
+static json_t *luajson_value(lua_State *L, int index, unsigned how, int depth, Err *err);
 
 /* How many entries 1..n; -1 when there are other keys. An empty table counts as an array only when json.array made it. */
 static lua_Integer luajson_sequence(lua_State *L, int index) {
@@ -39,11 +42,11 @@ static lua_Integer luajson_sequence(lua_State *L, int index) {
   return marked ? 0 : -1;
 }
 
-static json_t *luajson_array(lua_State *L, int index, lua_Integer n, bool reveal, int depth, Err *err) {
+static json_t *luajson_array(lua_State *L, int index, lua_Integer n, unsigned how, int depth, Err *err) {
   json_t *array = json_array();
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, index, i);
-    json_t *item = luajson_value(L, -1, reveal, depth, err);
+    json_t *item = luajson_value(L, -1, how, depth, err);
     lua_pop(L, 1);
     if (item == NULL) {
       json_decref(array);
@@ -54,7 +57,7 @@ static json_t *luajson_array(lua_State *L, int index, lua_Integer n, bool reveal
   return array;
 }
 
-static json_t *luajson_object(lua_State *L, int index, bool reveal, int depth, Err *err) {
+static json_t *luajson_object(lua_State *L, int index, unsigned how, int depth, Err *err) {
   json_t *object = json_object();
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
@@ -69,7 +72,7 @@ static json_t *luajson_object(lua_State *L, int index, bool reveal, int depth, E
     } else {
       err_set(err, ERR_JSON, "a table with a %s as key has no JSON form", luaL_typename(L, -2));
     }
-    if (key != NULL) item = luajson_value(L, -1, reveal, depth, err);
+    if (key != NULL) item = luajson_value(L, -1, how, depth, err);
     if (item == NULL || json_object_set_new(object, key, item) != 0) {
       if (item != NULL) err_set(err, ERR_JSON, "a key is not valid UTF-8");
       lua_pop(L, 2);
@@ -81,30 +84,62 @@ static json_t *luajson_object(lua_State *L, int index, bool reveal, int depth, E
   return object;
 }
 
-static json_t *luajson_string(const char *text, size_t len, Err *err) {
+/* How many bytes of a text are one character of UTF-8; 0: none are. */
+static size_t luajson_character(const char *text, size_t len) {
+  for (size_t n = 1; n <= 4 && n <= len; n++) {
+    json_t *one = json_stringn(text, n);
+    json_decref(one);
+    if (one != NULL) return n;
+  }
+  return 0;
+}
+
+/* What is not UTF-8 as \xHH. A secret must go first: what is escaped would not be found any more. */
+static json_t *luajson_escaped(lua_State *L, const char *text, size_t len) {
+  Buf out = {0}, redacted = {0};
+  if (redact_text(vm_redact(vm_of(L)), text, len, &redacted)) {
+    text = buf_str(&redacted);
+    len = redacted.len;
+  }
+  for (size_t i = 0; i < len;) {
+    size_t n = (unsigned char)text[i] < 0x80 ? 1 : luajson_character(text + i, len - i);
+    if (n > 0)
+      buf_add(&out, text + i, n);
+    else
+      buf_printf(&out, "\\x%02x", (unsigned char)text[i]);
+    i += n > 0 ? n : 1;
+  }
+  json_t *string = json_stringn(buf_str(&out), out.len);
+  buf_fini(&out);
+  buf_fini(&redacted);
+  return string;
+}
+
+static json_t *luajson_string(lua_State *L, const char *text, size_t len, unsigned how, Err *err) {
   json_t *string = json_stringn(text, len);
+  if (string == NULL && (how & LUAJSON_SHOWN) != 0) string = luajson_escaped(L, text, len);
   if (string == NULL) err_set(err, ERR_JSON, "a string is not valid UTF-8");
   return string;
 }
 
-static json_t *luajson_table(lua_State *L, int index, bool reveal, int depth, Err *err) {
+static json_t *luajson_table(lua_State *L, int index, unsigned how, int depth, Err *err) {
   if (depth == 0 || !lua_checkstack(L, 8)) {
     err_set(err, ERR_JSON, "a table is nested too deeply (or contains itself)");
     return NULL;
   }
   index = lua_absindex(L, index);
   lua_Integer n = luajson_sequence(L, index);
-  return n >= 0 ? luajson_array(L, index, n, reveal, depth - 1, err) : luajson_object(L, index, reveal, depth - 1, err);
+  return n >= 0 ? luajson_array(L, index, n, how, depth - 1, err) : luajson_object(L, index, how, depth - 1, err);
 }
 
-static json_t *luajson_value(lua_State *L, int index, bool reveal, int depth, Err *err) {
+static json_t *luajson_value(lua_State *L, int index, unsigned how, int depth, Err *err) {
   size_t len;
   const char *secret = secret_get(L, index, &len);
-  if (secret != NULL) return reveal ? luajson_string(secret, len, err) : json_string(REDACT_MARK);
+  if (secret != NULL) return (how & LUAJSON_REVEAL) != 0 ? luajson_string(L, secret, len, how, err) : json_string(REDACT_MARK);
   if (luajson_is_null(L, index)) return json_null();
   if (args_is_unknown(L, index)) {
     const char *text = luaL_tolstring(L, index, &len);
-    json_t *string = luajson_string(text, len, err);
+    json_t *string = luajson_string(L, text, len, how, err);
     lua_pop(L, 1);
     return string;
   }
@@ -113,6 +148,12 @@ static json_t *luajson_value(lua_State *L, int index, bool reveal, int depth, Er
   case LUA_TBOOLEAN: return json_boolean(lua_toboolean(L, index));
   case LUA_TNUMBER:
     if (lua_isinteger(L, index)) return json_integer(lua_tointeger(L, index));
+    if (!isfinite(lua_tonumber(L, index)) && (how & LUAJSON_SHOWN) != 0) {
+      const char *text = luaL_tolstring(L, index, &len);
+      json_t *string = json_stringn(text, len);
+      lua_pop(L, 1);
+      return string;
+    }
     if (!isfinite(lua_tonumber(L, index))) {
       err_set(err, ERR_JSON, "NaN and infinities have no JSON form");
       return NULL;
@@ -120,19 +161,25 @@ static json_t *luajson_value(lua_State *L, int index, bool reveal, int depth, Er
     return json_real(lua_tonumber(L, index));
   case LUA_TSTRING: {
     const char *text = lua_tolstring(L, index, &len);
-    return luajson_string(text, len, err);
+    return luajson_string(L, text, len, how, err);
   }
-  case LUA_TTABLE: return luajson_table(L, index, reveal, depth, err);
+  case LUA_TTABLE: return luajson_table(L, index, how, depth, err);
   default: err_set(err, ERR_JSON, "a %s has no JSON form", luaL_typename(L, index)); return NULL;
   }
 }
 
-json_t *luajson_from(lua_State *L, int index, bool reveal, Err *err) {
+static json_t *luajson_make(lua_State *L, int index, unsigned how, Err *err) {
   int top = lua_gettop(L);
-  json_t *value = luajson_value(L, lua_absindex(L, index), reveal, LUAJSON_DEPTH, err);
+  json_t *value = luajson_value(L, lua_absindex(L, index), how, LUAJSON_DEPTH, err);
   lua_settop(L, top);
   return value;
 }
+
+json_t *luajson_from(lua_State *L, int index, bool reveal, Err *err) {
+  return luajson_make(L, index, reveal ? LUAJSON_REVEAL : 0, err);
+}
+
+json_t *luajson_shown(lua_State *L, int index, Err *err) { return luajson_make(L, index, LUAJSON_SHOWN, err); }
 
 static void luajson_push_at(lua_State *L, const json_t *value, int depth) {
   luaL_checkstack(L, 4, "JSON is nested too deeply");

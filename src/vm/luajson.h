@@ -14,6 +14,9 @@
 
 /* New reference, or NULL and err (code ERR_JSON). Raises nothing. */
 json_t *luajson_from(lua_State *L, int index, bool reveal, Err *err);
+/* For people and the journal: the same, but what has no JSON form is shown all the same: bytes that are not UTF-8 as \xHH, NaN
+ * and infinities as texts. */
+json_t *luajson_shown(lua_State *L, int index, Err *err);
 /* Push the value. May raise out of memory only. */
 void luajson_push(lua_State *L, const json_t *value);
 /* Decode text; NULL and err with line and column when it is not JSON. */

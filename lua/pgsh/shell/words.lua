@@ -27,7 +27,7 @@ function words.new(shell)
     local text = table.concat(texts, "\t", 1, texts.n)
     local job = shell.jobs:here()
     if job then text = ("[job %d] "):format(job.id) .. text:gsub("\n", ("\n[job %d] "):format(job.id)) end
-    out(require("pgsh.shell.show").valid(text) .. "\n")
+    out(text .. "\n")
   end
 
   function own.rw(target, reason, minutes)

@@ -203,6 +203,15 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
     end
     assert.truthy(shell "db = psql 'host=/nowhere'\ndoctor()\n".stdout:find "server +psql")
   end)
+
+  it("shows what is not UTF-8 wherever it turns up", function()
+    assert.equal("\\xff é\n", shell("print '\\255 é'\n").stdout)
+    assert.equal("\\xff\n", shell("print '\255'\n").stdout)
+    assert.truthy(shell("error '\\255'\n").stderr:find("failed: (1):1: \\xff", 1, true))
+    assert.truthy(shell("log.info '\\255'\n").stderr:find("\\xff", 1, true))
+    local result = shell("x = secret 'hid\\255den-key'\nprint(secret.reveal(x))\n")
+    assert.equal("•••\n", result.stdout)
+  end)
 end)
 
 describe("rows on a screen", function()
