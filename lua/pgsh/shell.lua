@@ -240,13 +240,11 @@ function Shell:show(values, took)
     if change then
       piece(("not made: %s\n"):format(change))
     elseif values[i] ~= nil then
-      local columns = show.columns(values[i])
       if self.piped and self.jobs.is(values[i]) then
         say(tostring(values[i])) -- no data
       else
-        show.value(values[i], self.format, took, piece)
+        is_table = show.value(values[i], self.format, took, piece) or is_table
       end
-      is_table = is_table or columns ~= nil and #columns > 1
     end
   end
   if paged then require("pgsh.shell.pager").put(table.concat(pieces), out, is_table) end

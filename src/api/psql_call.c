@@ -126,8 +126,10 @@ static bool call_tells(lua_State *L, Scope *scope, const char *text, bool warnin
   return false;
 }
 
-/* What the server said besides: one event a line. */
-static void call_emit_notices(lua_State *L, const PsqlCall *call, const char *notices) {
+/* One event a line. */
+static void call_said(lua_State *L, const Op *op, int args) {
+  const PsqlCall *call = lua_touserdata(L, args);
+  const char *notices = ((const PgOp *)op)->notices;
   while (notices != NULL && *notices != '\0') {
     size_t len = strcspn(notices, "\n");
     bool warning = strncmp(notices, "WARNING", 7) == 0;
@@ -205,7 +207,6 @@ static int push_identity(lua_State *L, const PsqlCall *call) {
 static int call_push_read(lua_State *L, Op *op, int args) {
   const PsqlCall *call = lua_touserdata(L, args);
   PgOp *done = (PgOp *)op;
-  call_emit_notices(L, call, done->notices);
   switch (call->shape) {
   case PSQL_EACH: return psql_push_each(L, done, 1);
   case PSQL_LISTEN: return push_notification(L, done);
@@ -241,7 +242,6 @@ static void push_result(lua_State *L, const PgResult *result) {
 static int call_push_change(lua_State *L, Op *op, int args) {
   const PsqlCall *call = lua_touserdata(L, args);
   PgOp *done = (PgOp *)op;
-  call_emit_notices(L, call, done->notices);
   if (done->results == NULL) {
     lua_createtable(L, 0, 1); /* settled long after: what it brought was lost with the process that made it */
   } else if (call->shape == PSQL_EXECUTE) {
@@ -304,6 +304,7 @@ static int call_effect(lua_State *L, PsqlCall *call, const char *verb, int optio
       .unknown = call->unknown,
       .start = call_start,
   };
+  spec.said = call_said;
   spec.push = spec.kind == EFFECT_READ ? call_push_read : call_push_change;
   if (spec.kind == EFFECT_CHANGE) {
     spec.how = call_how;

@@ -117,6 +117,10 @@ static void effect_push_unknown(lua_State *L, const EffectCall *call) {
   lua_call(L, 1, 1);
 }
 
+static void effect_said(lua_State *L, const EffectCall *call, const Op *op) {
+  if (call->spec.said != NULL) call->spec.said(L, op, call->spec.args);
+}
+
 /* ---- reads ------------------------------------------------------------------------------------------------------------- */
 
 static void effect_emit_read(lua_State *L, const EffectCall *call, const Err *failure) {
@@ -133,6 +137,7 @@ static int k_read(lua_State *L, int status, lua_KContext at) {
   Op *op = await_settled(L);
   if (op->err.code != ERR_NONE && op->err.target == NULL) err_set_target(&op->err, call->target);
   effect_emit_read(L, call, &op->err);
+  effect_said(L, call, op);
   await_check(L, op);
   return call->spec.push(L, op, call->spec.args);
 }
@@ -283,6 +288,7 @@ static int k_changed(lua_State *L, int status, lua_KContext at) {
   EffectCall *call = effect_at(L, at);
   Op *op = await_settled(L);
   const char *how = effect_how(call, op);
+  effect_said(L, call, op);
   if (op->err.code == ERR_NONE) return effect_succeed(L, call, op, how);
   err_move(&call->err, &op->err);
   if (call->err.target == NULL) err_set_target(&call->err, call->target);

@@ -44,6 +44,8 @@ typedef struct EffectSpec {
   /* For the gate of a session (Run.gate), of a change: add to the table on top what only the primitive knows. May be NULL; may
    * raise. */
   void (*tell)(lua_State *L, int args);
+  /* What the far side said besides, now that the Op has settled, well or not; NULL: nothing. */
+  void (*said)(lua_State *L, const Op *op, int args);
 
   /* ---- a change whose outcome the service's own record can tell; each may be NULL ---- */
   /* It writes a note (effect_note) before it can take effect: when this process dies without one, it did not happen, and a

@@ -369,12 +369,13 @@ local function rows_out(rows, columns, kinds, settings, took, out)
   local shown, format = shown_rows(rows, columns, kinds), settings.format
   if FORMATS[format] then return FORMATS[format](shown, out) end
   if #columns == 0 then return out(footer(rows, #rows, took) .. "\n") end
-  if format == "expanded" or settings.expanded == "on" then return expanded(shown, settings, took, out) end
+  if format == "expanded" or settings.expanded == "on" and #columns > 1 then return expanded(shown, settings, took, out) end
   local cells = aligned(shown, settings)
   if format == "auto" and settings.expanded == "auto" and #rows > 0 and too_wide(cells) then
     return expanded(shown, settings, took, out)
   end
   grid(shown, cells, settings, took, out)
+  return #columns > 1
 end
 
 -- Values ---------------------------------------------------------------------------------------------------------------------
@@ -429,6 +430,7 @@ end
 ---@param settings pgsh.ShellFormat
 ---@param took? integer             # ms, shown with rows
 ---@param out fun(text: string)
+---@return boolean? grid            # it is one: to be scrolled, not wrapped, where it is too wide
 function show.value(value, settings, took, out)
   local columns = show.columns(value)
   if columns then return rows_out(value, columns, kinds_of(value), settings, took, out) end

@@ -212,6 +212,12 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
     local result = shell("x = secret 'hid\\255den-key'\nprint(secret.reveal(x))\n")
     assert.equal("•••\n", result.stdout)
   end)
+
+  it("has what the server says before it fails", function()
+    local result = shell("do $$ begin raise notice 'on the way'; raise exception 'over'; end $$;\n", "--yes")
+    assert.equal(1, result.exit)
+    assert.truthy(result.stderr:find "NOTICE: on the way.*over")
+  end)
 end)
 
 describe("rows on a screen", function()
@@ -257,6 +263,8 @@ describe("rows on a screen", function()
     screen(40)
     local text = shown({ { plan = ("p"):rep(200) } }, { "plan" })
     assert.truthy(text:find("\n " .. ("p"):rep(200) .. "\n", 1, true), text)
+    settings.expanded = "on"
+    assert.equal(text, shown({ { plan = ("p"):rep(200) } }, { "plan" }))
   end)
 
   it("are not cut where there is no screen", function()
