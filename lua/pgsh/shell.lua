@@ -27,7 +27,7 @@ local KEPT_VALUES = 9
 ---@field line integer              # number of the last entry
 ---@field changes integer          # entries that changed something
 ---@field log pgsh.ShellEntry[]     # Lua and SQL
----@field sources pgsh.Sources
+---@field places pgsh.Sources      # how its databases are reached
 ---@field unjournaled? table        # why nothing can be journaled
 local Shell = {}
 Shell.__index = Shell
@@ -41,7 +41,7 @@ local function out(text) host.emit("output", { text = text }) end
 ---@return pgsh.Shell
 function shell.new(current, inside)
   local self = setmetatable({ current = current, inside = inside, line = 0, format = show.defaults(), changes = 0, timing = false,
-    over = nil, texts = {}, log = {}, prefix = "", sources = sources.new() }, Shell)
+    over = nil, texts = {}, log = {}, prefix = "", places = sources.new() }, Shell)
   -- Never the branch of another look: what was done then must not answer for what is done now.
   if inside then self.prefix = ("%s/inspect-%d/"):format(inside.step.id, host.now()) end
   self.gate = gate.new(self)
@@ -60,7 +60,7 @@ function Shell:database()
   if db == nil then
     db = self.env.psql()
     self.vars.db = db
-    self.sources:made(db, nil)
+    self.places:made(db, nil)
   end
   if type(db) ~= "userdata" then errors.raise("usage", "db is no database: db = psql \"service=…\" makes it one") end
   return db
@@ -320,8 +320,9 @@ local function log_part(self, text, entry, ok, before, handles)
   local assigned, sql = {}, entry.kind == "sql"
   for name, handle in pairs(entries.handles(self.vars)) do
     if handles[name] ~= handle then
-      local conninfo = entry.kind == "lua" and entries.literal(text, name) or entry.word == "c" and name == "db" and entry.rest
-      if conninfo then self.sources:perhaps(self, handle, conninfo) end
+      local conninfo = entry.kind == "lua" and entries.literal(text, name) or entry.word == "c" and entry.rest:find "=" and entry.rest
+      if conninfo and not self.places:known(handle) then self.places:perhaps(self, handle, conninfo) end
+      if entry.word == "c" and not self.places:known(handle) then self.places:beside(handle, handles[name]) end
       assigned[name] = entries.handle(self, handle)
     end
   end
@@ -642,7 +643,7 @@ function shell.command(invocation)
   local conninfo = invocation.words and invocation.words[1]
   if conninfo or host.getenv "PGHOST" or host.getenv "PGSERVICE" or host.getenv "PGDATABASE" then
     self.vars.db = self.env.psql(conninfo)
-    self.sources:made(self.vars.db, conninfo)
+    self.places:made(self.vars.db, conninfo)
   end
   local given = entries_given(current)
   if given then

@@ -28,7 +28,7 @@ local function is_database(value) return type(value) == "userdata" and tostring(
 ---@return pgsh.ShellHandle?
 function entries.handle(shell, value)
   if not is_database(value) then return nil end
-  return { target = tostring(value):gsub(" %(closed%)$", ""), source = shell.sources:known(value) }
+  return { target = tostring(value):gsub(" %(closed%)$", ""), source = shell.places:known(value) }
 end
 
 ---The names of a session and what they hold: values that do not change by themselves, and handles.

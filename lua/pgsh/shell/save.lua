@@ -239,7 +239,7 @@ end
 
 -- How a handle is made anew.
 local function assignment(shell, name, handle)
-  local conninfo, hidden = shell.sources:reaches(handle)
+  local conninfo, hidden = shell.places:reaches(handle)
   if not conninfo then
     return ("error %s"):format(inspect.quoted(("%s was %s: write here how it is made"):format(name, handle.target)))
   end

@@ -101,6 +101,22 @@ function Sources:perhaps(shell, handle, conninfo)
   if ok and tostring(other) == tostring(handle) then self:made(handle, conninfo) end
 end
 
+---It leads to the server of another one, whose name for it counts: only database and user are its own.
+---@param handle any
+---@param former any
+function Sources:beside(handle, former)
+  local base, parts = self.of_handle[former] or "", {}
+  for _, pair in ipairs(base:find("^postgres%a*://") and {} or pairs_of(base)) do
+    if pair.key ~= "dbname" and pair.key ~= "user" then parts[#parts + 1] = pair.key .. "=" .. pair.value end
+  end
+  local ok, who = errors.try(host.psql_known, handle)
+  who = ok and who or {}
+  if who.database then parts[#parts + 1] = "dbname=" .. quoted(who.database) end
+  if who.user then parts[#parts + 1] = "user=" .. quoted(who.user) end
+  self:made(handle, table.concat(parts, " "))
+  if self.hidden[base] then self.hidden[self.of_handle[handle]] = true end
+end
+
 ---@param handle any
 ---@return string?
 function Sources:known(handle) return self.of_handle[handle] end

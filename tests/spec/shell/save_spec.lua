@@ -85,6 +85,31 @@ insert into t values (8, 'last')
     assert.equal(two, rows "two")
   end)
 
+  it("follows \\c to another database of the server, another user, a handle", function()
+    fresh("one", "two")
+    server:psql "drop role if exists fred"
+    server:psql "create role fred login superuser"
+    local _, script = session(([[
+insert into t values (1, 'x');
+\c two
+insert into t values (2, 'x');
+\c - fred
+insert into t values (3, current_user);
+back = psql %q
+\c back
+insert into t values (4, current_user);]]):format(conninfo "one"), { "shell", conninfo "one" .. " application_name=kept" })
+    local one, two = rows "one", rows "two"
+    assert.equal("1 x, 4 postgres", one)
+    assert.equal("2 x, 3 fred", two)
+    local text = run.read_file(script)
+    assert.truthy(text:find "application_name=kept dbname=two user=postgres", text)
+    assert.truthy(text:find "application_name=kept dbname=two user=fred", text)
+    fresh("one", "two")
+    accepted(box:pgsh({ "-y" }, { stdin = text }))
+    assert.equal(one, rows "one")
+    assert.equal(two, rows "two")
+  end)
+
   it("names the database also when only the environment did", function()
     fresh "one"
     local env = { PGHOST = "127.0.0.1", PGPORT = server.port, PGUSER = "postgres", PGDATABASE = "one" }
