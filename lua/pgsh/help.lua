@@ -20,7 +20,7 @@ local OPTIONS = [[
   -o, --output text|json|jsonl
       --state DIR          where runs are recorded (default $XDG_STATE_HOME/pgsh); postgresql://… shares them
       --color auto|always|never
-  -q, --quiet   -v, --verbose
+  -q, --quiet   -v, --verbose   --version (with -v: of the libraries, too)
 ]]
 
 local EXITS = [[
