@@ -218,7 +218,7 @@ function Shell:run(text, f, options)
     line = number, ms = host.mono() - begun, reads = scope.reads, changes = scope.changed,
     rows = ok and show.columns(problem) and #problem or nil, error = not ok and errors.body(problem) or nil,
   })
-  self.changed = (scope.changed or 0) > 0
+  self.changed = scope.changes ~= "show" and (scope.changed or 0) > 0 -- what is only shown has not happened
   if self.changed then self.changes = self.changes + 1 end
   if ok then look_behind(self, options) end
   if self.timing then say(("time: %d ms"):format(took())) end

@@ -120,6 +120,14 @@ insert into t values (4, current_user);]]):format(conninfo "one"), { "shell", co
     assert.equal("1 x, 1 x", rows "one")
   end)
 
+  it("has nothing of what was only shown", function()
+    fresh "one"
+    local entries = ("dry_run()\ninsert into t values (1, 'x');\nsave %q\n"):format(box.dir .. "/none.lua")
+    local result = box:pgsh({ "-y", "shell", conninfo "one" }, { stdin = entries })
+    assert.equal(2, result.exit)
+    assert.truthy(result.stderr:find("nothing was changed in this session", 1, true), result.stderr)
+  end)
+
   it("stops where nobody knows how a database is reached", function()
     fresh "one"
     local entry = ('db = psql { name = "late", conninfo = function() local password = "x" return %q end }'):format(conninfo "one")
