@@ -7,12 +7,16 @@ local socket = require "socket"
 local terminal = require "tests.spec.support.terminal"
 
 describe("the shell's output", function()
-  local server, box
+  local server, box, screen
 
   setup(function() server = postgres.start() end)
   teardown(function() server:remove() end)
   before_each(function() box = run.box() end)
-  after_each(function() box:remove() end)
+  after_each(function()
+    if screen then screen:close() end
+    screen = nil
+    box:remove()
+  end)
 
   local function shell(input, ...)
     local env = { PGHOST = "127.0.0.1", PGPORT = server.port, PGUSER = "postgres", PGDATABASE = "postgres" }
@@ -146,7 +150,7 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
 
   it("does not count the operator's own time", function()
     server:psql "create table waited (a int)"
-    local screen = terminal.open(box, { env = { CONN = server:conninfo() } })
+    screen = terminal.open(box, { env = { CONN = server:conninfo() } })
     screen:pgsh 'shell "$CONN"'
     screen:see "RO>$"
     screen:line "\\timing"
@@ -156,7 +160,6 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
     socket.sleep(3)
     screen:line "y"
     assert.is_true(tonumber(screen:see "time: %d+ ms":match "time: (%d+) ms") < 3000)
-    screen:close()
   end)
 
   it("is data only, on standard output", function()
