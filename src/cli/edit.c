@@ -32,6 +32,7 @@ struct Edit {
   Frame *frame;
   Console console;
   bool usable, loaded;
+  bool closed;    /* the input has ended while nothing was read: so does the next line */
   EditOp *op;     /* the line that is read, or NULL */
   bool installed; /* readline has the terminal */
   char *prompt;
@@ -309,7 +310,10 @@ static AnswerOp *edit_read(void *self, Loop *loop, const char *prompt, const cha
   op_init(&op->line.answer.op, loop, &edit_class);
   op_arm(&op->line.answer.op, 0, NULL);
   op->edit = edit;
-  if (!edit_begin(edit, loop, op, prompt, preset, &err)) op_fail(&op->line.answer.op, &err);
+  if (edit->closed)
+    op_succeed(&op->line.answer.op);
+  else if (!edit_begin(edit, loop, op, prompt, preset, &err))
+    op_fail(&op->line.answer.op, &err);
   return &op->line.answer;
 }
 
@@ -419,6 +423,7 @@ void edit_interrupt(Edit *edit) {
 }
 
 void edit_close_input(Edit *edit) {
+  edit->closed = edit->usable;
   edit->usable = false;
   if (edit->op == NULL) return;
   if (edit->installed) out_write(STDERR_FILENO, "\n", 1);

@@ -72,9 +72,9 @@ describe("the shell and signals:", function()
       screen:see "run them%?\n[^\n]*\n>$"
       screen:keys "C-c"
       screen:see(PROMPT)
-      enter "other = psql(function() return '' end, { name = 'other' })"
+      enter "other = psql 'service=other'"
       enter "rw(other, 'x', 0.02)"
-      screen:see "read%-only again: psql other"
+      screen:see "read%-only again: psql service other"
     end)
 
     it("does not hit a job that happens to compute", function()
@@ -147,6 +147,21 @@ describe("the shell and signals:", function()
     end)
   end)
 
+  for _, name in ipairs { "HUP", "TERM" } do
+    it(("SIG%s cancels what runs, and ends the shell as the end of its input does"):format(name), function()
+      open()
+      screen:line "spawn(function() db:value [[select pg_sleep(61)]] end) db:value [[select pg_sleep(60)]]"
+      screen:see "%^C cancels"
+      local shell = screen:tmux("display-message", "-p", "-t", "t", "#{pane_pid}"):match "%d+"
+      os.execute(("kill -%s %s"):format(name, run.shell("ps -o pid= --ppid " .. shell):match "%d+"))
+      screen:see "cancelled: psql.*done: 1 line.*%[exit 0%]"
+      assert.equal("0", server:psql [[select count(*) from pg_stat_activity
+        where state = 'active' and query like '%pg_sleep%' and pid <> pg_backend_pid()]])
+      screen:line "clear; stty -a | grep -o ' -*icanon '"
+      screen:see "^ icanon"
+    end)
+  end
+
   describe("the start-up file", function()
     it("that does not end is ended by Ctrl-C, and the shell goes on", function()
       init "x = 1 pcall(function() while true do end end) while true do end"
@@ -203,7 +218,8 @@ describe("the shell and signals:", function()
       open()
       enter "spawn('sleeper', function() db:value 'select pg_sleep(60)' end)"
       enter "select 1;"
-      enter "jobs.cancel(1)"
+      screen:line "jobs.cancel(1)"
+      screen:see "%[job 1%] failed.*RO>$"
       enter "select 2;"
       local count = [[select count(*) from pg_stat_activity where application_name = 'pgsh']]
       local deadline = socket.gettime() + 5
