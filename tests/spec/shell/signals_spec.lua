@@ -222,9 +222,9 @@ describe("the shell and signals:", function()
       screen:see "%[job 1%] failed.*RO>$"
       enter "select 2;"
       local count = [[select count(*) from pg_stat_activity where application_name = 'pgsh']]
-      local deadline = socket.gettime() + 5
+      local deadline = socket.gettime() + 15
       while server:psql(count) ~= "1" do
-        assert.truthy(socket.gettime() < deadline, server:psql(count))
+        assert.truthy(socket.gettime() < deadline, server:psql "select string_agg(state || ' ' || query, '; ') from pg_stat_activity")
         socket.sleep(0.05)
       end
     end)
@@ -272,16 +272,17 @@ describe("the shell and signals:", function()
 
   describe("a password", function()
     before_each(function()
-      server:psql "set password_encryption = 'scram-sha-256'; drop role if exists app; create role app login password 'sesame-17'"
+      server:psql "set password_encryption = 'scram-sha-256'; drop role if exists app; create role app login password $$sesame-'\\17$$"
       box.env.CONN = server:conninfo { user = "app" }
     end)
 
     it("is asked for once, and not shown", function()
+      box.env.CONN = ("postgresql://app@127.0.0.1:%d/postgres?connect_timeout=9"):format(server.port)
       open()
       fresh()
       screen:line "select current_user as who;"
       screen:see "password of app for psql 127.0.0.1:%d+/postgres\n%(not shown%) >$"
-      screen:line "sesame-17"
+      screen:line "sesame-'\\17"
       local seen = screen:see "app\n.-RO>$"
       assert.is_nil(seen:find "sesame")
       server:psql "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'"
