@@ -185,10 +185,6 @@ function host.gate(f) end
 ---Who is asked when a server wants a password that nobody has given: f returns it, or raises; `again`: the first one was wrong. nil: nobody.
 ---@param f? fun(target: string, user: string, again: boolean): string|pgsh.Secret
 function host.passwords(f) end
----Has the connection been lost and made again since this was asked last?
----@param db pgsh.Psql
----@return boolean
-function host.psql_anew(db) end
 ---What a statement is: "read", "empty", "statement", "function", "many", "broken", and the word or function that makes it so.
 ---@param sql string
 ---@return string verdict, string name

@@ -175,8 +175,6 @@ end
 local function look_behind(self, options)
   local target, catalog = self:target(), require "pgsh.shell.catalog"
   if not target or not host.interactive() then return end
-  local ok, anew = errors.try(host.psql_anew, self.vars.db)
-  if ok and anew then catalog.forget(self, target) end -- it may be a standby no more
   local word = (options.sql or ""):lower():match("^%s*(%a+)")
   if word == "create" or word == "drop" or word == "alter" then catalog.forget(self, target) end
   catalog.of(self, self.vars.db)

@@ -278,14 +278,6 @@ static int l_host_sql_hide(lua_State *L) {
   return 1;
 }
 
-/* psql_anew(db): has its connection been lost and made again since this was asked last? */
-static int l_host_psql_anew(lua_State *L) {
-  Psql *db = psql_check(L, 1);
-  lua_pushboolean(L, db->anew);
-  db->anew = false;
-  return 1;
-}
-
 /* psql_twin(db): another connection to the same database, or nil while nobody knows where it is. */
 static int l_host_psql_twin(lua_State *L) {
   psql_push_twin(L, 1);
@@ -421,7 +413,6 @@ void host_add_console(lua_State *L) {
                                        {"sql_guard", l_host_sql_guard},
                                        {"sql_danger", l_host_sql_danger},
                                        {"sql_hide", l_host_sql_hide},
-                                       {"psql_anew", l_host_psql_anew},
                                        {"psql_twin", l_host_psql_twin},
                                        {"psql_beside", l_host_psql_beside},
                                        {"psql_known", l_host_psql_known},

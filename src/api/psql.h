@@ -31,7 +31,6 @@ typedef struct Psql {
   Target *target; /* borrowed from the guard */
   void *scope;    /* of the task that runs an operation: the conninfo function runs in it */
   bool unknown;   /* its connection string is only known after a run */
-  bool anew;      /* the connection was lost and made again, and nobody has asked about it yet */
   int64_t timeout_ms, lock_timeout_ms, statement_timeout_ms, limit_bytes;
   uint64_t user; /* the task that used pg last */
   PsqlSpare spares[PSQL_SPARES];

@@ -141,7 +141,6 @@ void psql_source_on_anew(void *self, const char *what) {
   Run *run = run_of(vm_main(db->vm));
   Buf text = {0};
   Err err = {0};
-  db->anew = true;
   if (run->gate == 0) return;
   buf_printf(&text, "connected anew to %s %s (the former connection was lost; its session settings are gone)", db->target->kind,
              db->target->name);
