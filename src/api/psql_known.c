@@ -28,9 +28,10 @@ void psql_push_beside(lua_State *L, int index, const char *dbname, const char *u
   *beside = *db;
   beside->pg = NULL;
   beside->scope = NULL;
+  memset(beside->spares, 0, sizeof beside->spares);
   luaL_setmetatable(L, PSQL_HANDLE_NAME);
   char *name = NULL;
-  beside->pg = pg_beside(db->pg, dbname, user, &name);
+  beside->pg = pg_beside(db->pg, beside, dbname, user, &name);
   if (beside->pg == NULL) {
     lua_pop(L, 1);
     lua_pushnil(L);

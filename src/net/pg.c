@@ -50,14 +50,18 @@ static void pg_wipe(char *conninfo) {
   free(conninfo);
 }
 
-Pg *pg_beside(const Pg *pg, const char *dbname, const char *user, char **name) {
+Pg *pg_beside(const Pg *pg, void *self, const char *dbname, const char *user, char **name) {
   if (pg->conninfo == NULL) return NULL;
   const PgIdentity *known = pg_identity(pg);
   PgConninfoOther other = {.dbname = dbname, .user = user, .user_now = known != NULL ? known->user : NULL};
   /* A database that was left open is named as its user: with another user it is still the one at hand that is meant. */
   if (known != NULL && known->database[0] != '\0') other.dbname_now = known->database;
   char *conninfo = pg_conninfo_other(pg->conninfo, &other);
-  PgSource source = {.conninfo = conninfo, .connect_timeout_ms = pg->source.connect_timeout_ms};
+  PgSource source = {.conninfo = conninfo,
+                     .password = pg->source.password,
+                     .on_anew = pg->source.on_anew,
+                     .self = self,
+                     .connect_timeout_ms = pg->source.connect_timeout_ms};
   Pg *beside = pg_open(pg->loop, &source);
   *name = pg_conninfo_name(conninfo);
   pg_wipe(conninfo);

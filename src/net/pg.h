@@ -164,9 +164,10 @@ Pg *pg_open(Loop *loop, const PgSource *source);
 /* Another connection to the same cluster; nobody is asked or told anything. NULL when a provider has not been asked yet where
  * that is. */
 Pg *pg_twin(const Pg *pg);
-/* As pg_twin, but for the database or the user (NULL: the same). A password that the conninfo holds goes along only to the same
- * user. `name`: what pg_conninfo_name says of it; to be freed. */
-Pg *pg_beside(const Pg *pg, const char *dbname, const char *user, char **name);
+/* As pg_twin, but for the database or the user (NULL: the same), and a handle of its own: what pg's source asks and tells goes
+ * on, with `self`. A password that the conninfo holds goes along only to the same user. `name`: what pg_conninfo_name says of it;
+ * to be freed. */
+Pg *pg_beside(const Pg *pg, void *self, const char *dbname, const char *user, char **name);
 /* Close the connection and free the handle; a running job is stopped and settles. NULL is fine. */
 void pg_close(Pg *pg);
 /* Forget the connection, the conninfo a provider gave, and the pinned identity. Not while busy. */

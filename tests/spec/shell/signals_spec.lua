@@ -312,6 +312,22 @@ describe("the shell and signals:", function()
       assert.truthy(seen:find "pgpass")
     end)
 
+    it("is asked for by \\c too, also while a job uses the handle at hand", function()
+      box.env.CONN = server:conninfo()
+      open()
+      enter "spawn('sleeper', function() db:value 'select pg_sleep(60)' end)"
+      enter "select 45 as n;"
+      screen:line "\\c - app"
+      screen:see "password of app[^\n]*\n%(not shown%) >$"
+      screen:line "sesame-'\\17"
+      screen:see "as app.*RO>$"
+      assert.truthy(enter "select current_user as who;":find "\n +app\n")
+      screen:keys "C-d"
+      screen:see "%[n%]o\n>$"
+      screen:line "y"
+      screen:see "%[exit 0%]"
+    end)
+
     it("is not asked for without a terminal: the error says where it belongs", function()
       local result = box:pgsh({ "shell", box.env.CONN }, { stdin = "select 1;\n" })
       assert.truthy(result.stderr:find "no password supplied")
