@@ -155,7 +155,12 @@ void vm_interrupt(Vm *vm) {
 }
 
 int vm_interrupts(const Vm *vm) { return vm->interrupts; }
-void vm_interrupts_clear(Vm *vm) { vm->interrupts = 0; }
+void vm_interrupts_clear(Vm *vm) {
+  vm->interrupts = 0;
+  if (vm->running == NULL || vm->stops == 0) return;
+  vm->stops = 0; /* it has been stopped, and would be again before long */
+  lua_sethook(vm->running, NULL, 0, 0);
+}
 
 /* Ticks once for each second of CPU: an idle process gets none. */
 static void on_cpu_second(int signal_number) {

@@ -51,6 +51,7 @@ void vm_add_modules(Vm *vm, const VmModule *modules); /* ended by a NULL name */
  * tasks wait, wakes the loop; `vm_interrupts` counts them for the upper layer. Async-signal-safe. */
 void vm_interrupt(Vm *vm);
 int vm_interrupts(const Vm *vm);
+/* They have been dealt with: also what was stopped by one, and caught that, goes on. */
 void vm_interrupts_clear(Vm *vm);
 
 #endif

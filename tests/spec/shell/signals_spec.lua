@@ -163,15 +163,22 @@ describe("the shell and signals:", function()
   end
 
   describe("the start-up file", function()
-    it("that does not end is ended by Ctrl-C, and the shell goes on", function()
-      init "x = 1 pcall(function() while true do end end) while true do end"
-      screen = terminal.open(box, { width = 180 })
-      screen:pgsh "shell \"$CONN\""
-      socket.sleep(1)
-      screen:keys "C-c"
-      assert.truthy(screen:see(PROMPT):find "init.lua:.-interrupted")
-      assert.truthy(enter "x + 6":find "\n7\n")
-    end)
+    for what, text in pairs { ["does not end"] = "x = 1 while true do end",
+      ["catches what stops it"] = "x = 1 pcall(function() while true do end end) while true do end" } do
+      it(("that %s is ended by Ctrl-C, and the shell goes on"):format(what), function()
+        init(text)
+        os.execute(("mkdir -p %s/state/pgsh; for i in $(seq 500); do printf '1\\t\\tentry%%d\\n' $i; done >%s/state/pgsh/history"):format(box.dir,
+          box.dir)) -- what comes behind the file takes a while
+        screen = terminal.open(box, { width = 180 })
+        screen:pgsh "shell \"$CONN\""
+        socket.sleep(1)
+        screen:keys "C-c"
+        assert.truthy(screen:see(PROMPT):find "init.lua:.-interrupted")
+        assert.truthy(enter "x + 6":find "\n7\n")
+        enter "s = 0 for i = 1, 10000 do s = s + i end"
+        assert.truthy(enter "s":find "\n50005000\n")
+      end)
+    end
 
     it("that waits is ended by Ctrl-C too", function()
       init "x = 2 wait(60)"
