@@ -167,7 +167,7 @@ describe("the shell and signals:", function()
       ["catches what stops it"] = "x = 1 pcall(function() while true do end end) while true do end" } do
       it(("that %s is ended by Ctrl-C, and the shell goes on"):format(what), function()
         init(text)
-        os.execute(("mkdir -p %s/state/pgsh; for i in $(seq 500); do printf '1\\t\\tentry%%d\\n' $i; done >%s/state/pgsh/history"):format(box.dir,
+        os.execute(("d=%s/state/pgsh; mkdir -p $d; for i in $(seq 500); do printf '1\\t\\tentry%%d\\n' $i; done >$d/history"):format(
           box.dir)) -- what comes behind the file takes a while
         screen = terminal.open(box, { width = 180 })
         screen:pgsh "shell \"$CONN\""
