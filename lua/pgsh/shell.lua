@@ -72,43 +72,9 @@ function Shell:target()
   return type(db) == "userdata" and tostring(db) or nil
 end
 
-local function coloured(on, code, text)
-  return on and ("\1\27[%sm\2%s\1\27[0m\2"):format(code, text) or text
-end
-
--- How long users have been affected.
-local function clock_text(name, open)
-  local function span(ms) return ("%d:%02d"):format(ms // 60000, ms // 1000 % 60) end
-  local text = ("%s %s"):format(require("pgsh.clocks").capitals(name), span(math.max(0, host.now() - (open.at_ms or host.now()))))
-  return open.budget_ms and ("%s of %s"):format(text, span(open.budget_ms)) or text
-end
-
 ---@return string
 function Shell:prompt()
-  local colour, parts = host.terminal().colour, {}
-  local target = self:target()
-  local window = target and self.gate.windows[target]
-  if self.inside then parts[#parts + 1] = coloured(colour, "1;33", "in " .. self.inside.step.id) end
-  if target and self.gate:is_production(target) then parts[#parts + 1] = coloured(colour, "1;41;97", " PROD ") end
-  local label, role = "pgsh", nil
-  if target then label, role = require("pgsh.shell.catalog").label(self.vars.db) end
-  parts[#parts + 1] = label
-  if role then parts[#parts + 1] = "(" .. role .. ")" end
-  for name, open in pairs(self.current.state.clocks) do
-    local text = clock_text(name, open)
-    parts[#parts + 1] = coloured(colour, "1;33", text)
-  end
-  local running = self.jobs:running()
-  if running > 0 then parts[#parts + 1] = ("%d job%s"):format(running, running == 1 and "" or "s") end
-  if self.dry then
-    parts[#parts + 1] = coloured(colour, "1;36", "DRY")
-  elseif window then
-    local left = math.max(0, window.until_ms - host.mono()) // 1000
-    parts[#parts + 1] = coloured(colour, "1;31", ("RW %d:%02d"):format(left // 60, left % 60))
-  else
-    parts[#parts + 1] = coloured(colour, "32", "RO")
-  end
-  return table.concat(parts, " ") .. "> "
+  return require("pgsh.shell.prompt").text(self)
 end
 
 -- The run ---------------------------------------------------------------------------------------------------------------------
@@ -257,47 +223,8 @@ local function tell_error(problem, sql)
   host.emit("log", { level = "error", text = problem.code == "unknown" and "OUTCOME UNKNOWN: " .. text or text })
 end
 
--- SQL that cannot run in a transaction block.
-local ALONE = { "^vacuum", "^alter%s+system", "^create%s+database", "^drop%s+database", "^create%s+tablespace", "^drop%s+tablespace",
-  "^create%s+u?n?i?q?u?e?%s*index%s+concurrently", "^drop%s+index%s+concurrently", "^reindex%s+%(?.-concurrently", "^checkpoint",
-  "^create%s+subscription", "^drop%s+subscription", "^cluster%s*;?$" }
-
-local CONTROL = { begin = true, commit = true, rollback = true, start = true, savepoint = true, abort = true, release = true }
-
-local function sql_function(self, text)
-  local psql = require "pgsh.psql"
-  local statement = text:gsub("%s*;%s*$", "")
-  local verdict, word = host.sql_guard(statement)
-  if verdict == "statement" and CONTROL[word] then
-    errors.raise("usage", "each change is a transaction of its own here: db:transaction { \"…\", \"…\" } takes several, all or none")
-  end
-  if verdict == "statement" and (word == "set" or word == "reset") then
-    errors.raise("usage", "a setting would be gone with its statement: give it with the call, psql.options { statement_timeout = \"5s\" }")
-  end
-  if verdict == "statement" and word == "copy" and statement:lower():find("%f[%a]std%a+%s*[^;]*$") then
-    errors.raise("usage", "pipe { db:copy_out \"…\", file.writer \"FILE\" } copies out, pipe { file.reader \"FILE\", db:copy_in \"…\" } in")
-  end
-  if verdict == "statement" and (word == "prepare" or word == "deallocate" or word == "execute") then
-    errors.raise("usage", "a prepared statement would be gone with its entry: run it as it is")
-  end
-  local db = self:database()
-  local low = statement:lower():gsub("^%s+", "")
-  local alone
-  for _, pattern in ipairs(ALONE) do alone = alone or low:find(pattern) ~= nil end
-  self.alone = alone
-  local function change() return db:execute(statement, psql.options { transaction = not alone }) end
-  if verdict ~= "read" then return change end
-  return function()
-    local ok, rows = errors.try(db.rows, db, statement)
-    if ok then return rows end
-    if rows.sqlstate ~= "25006" then error(rows, 0) end -- it writes after all, and was refused: nothing has happened
-    say "this writes: as a change, then"
-    return change()
-  end
-end
-
 local function evaluate_sql(self, text)
-  local ok, f = errors.try(sql_function, self, text)
+  local ok, f = errors.try(require("pgsh.shell.sql").action, self, text)
   if not ok then return false, f end
   return self:run(text, f, { show = true, sql = text })
 end

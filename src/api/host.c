@@ -176,6 +176,8 @@ int luaopen_pgsh_host(lua_State *L) {
   host_add_store(L);
   host_add_text(L);
   host_add_console(L);
+  host_add_psql(L);
+  host_add_files(L);
   host_add_grid(L);
   host_push_facts(L);
   host_push_errors(L);
