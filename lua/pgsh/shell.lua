@@ -149,7 +149,7 @@ end
 ---Run f as an entry: in a task, a scope of its own, journaled.
 ---@param text string
 ---@param f function
----@param options {show: boolean?, sql: string?}
+---@param options {show: boolean?, sql: string?, expanded: boolean?}
 ---@return boolean ok
 ---@return any problem
 function Shell:run(text, f, options)
@@ -165,7 +165,7 @@ function Shell:run(text, f, options)
   current.scope = scope
   local task = host.spawn("line " .. number, host.within, scope, function()
     local values = table.pack(f())
-    if options.show then self:show(values, took()) end
+    if options.show then self:show(values, took(), options.expanded) end
     return table.unpack(values, 1, values.n)
   end)
   local tick = ticker(first_line(text))
@@ -192,8 +192,10 @@ end
 ---Values as the shell prints them; through the pager when they do not fit.
 ---@param values table
 ---@param took? integer
-function Shell:show(values, took)
+---@param expanded? boolean         # rows one below the other, this time
+function Shell:show(values, took, expanded)
   local pieces, is_table = {}, false
+  local format = expanded and setmetatable({ expanded = "on" }, { __index = self.format }) or self.format
   local paged = require("pgsh.shell.pager").wanted(self)
   local function piece(text)
     if not paged then return out(text) end
@@ -207,7 +209,7 @@ function Shell:show(values, took)
       if self.piped and self.jobs.is(values[i]) then
         say(tostring(values[i])) -- no data
       else
-        is_table = show.value(values[i], self.format, took, piece) or is_table
+        is_table = show.value(values[i], format, took, piece) or is_table
       end
     end
   end
@@ -223,10 +225,11 @@ local function tell_error(problem, sql)
   host.emit("log", { level = "error", text = problem.code == "unknown" and "OUTCOME UNKNOWN: " .. text or text })
 end
 
-local function evaluate_sql(self, text)
+local function evaluate_sql(self, entry)
+  local text = entry.text
   local ok, f = errors.try(require("pgsh.shell.sql").action, self, text)
   if not ok then return false, f end
-  return self:run(text, f, { show = true, sql = text })
+  return self:run(text, f, { show = true, sql = text, expanded = entry.expanded })
 end
 
 local function evaluate_lua(self, entry, text)
@@ -263,7 +266,7 @@ local function evaluate_part(self, text, entry)
   local before, handles = entries.names(self), entries.handles(self.vars)
   local ok, problem = true, nil
   if entry.kind == "sql" then
-    ok, problem = evaluate_sql(self, entry.text)
+    ok, problem = evaluate_sql(self, entry)
   elseif entry.kind == "lua" then
     ok, problem = evaluate_lua(self, entry, text)
   elseif entry.kind == "command" then

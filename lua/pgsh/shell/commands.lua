@@ -25,7 +25,7 @@ What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change i
   watch(2, f)                   the same look every 2 s, in place, until a key
   save "fix.lua"                the changes of this session as a procedure; transcript "x.lua": all of it
   help "step"  ?db  apropos "dump"  the reference
-  history()  timing()  format "json"  max_rows(0)  dry_run()  tb()  doctor()
+  history()  timing()  format "json"  max_rows(0)  dry_run()  tb()  doctor()  idle "5m"  history.mode "skip"
 
   \d [PATTERN]  \dt \di \dv \dm \ds \df \dn \dx \dT \db \dp \du \l   what there is; with + more, with S the system's own
   \sf FUNCTION  \sv VIEW  \c [HANDLE|DATABASE [USER]|CONNINFO]  \conninfo
@@ -45,7 +45,7 @@ local INSTEAD = {
   ev = "\\sv NAME shows it, \\e edits the last entry", f = 'format "csv" or format "tsv"',
   g = 'a semicolon runs the statement; to "FILE" writes its rows', gdesc = 'db:rows("…").columns',
   gexec = 'for row in db:each "…" do db:execute(row[1]) end', gset = 'row = db:row "…" keeps a row: row.name',
-  gx = '\\x on, then the statement; as "expanded" for the rows at hand', H = 'as "markdown"', ["if"] = "if … then … end, in Lua",
+  gx = 'as "expanded" shows the last rows so; \\gx behind a statement does, too', H = 'as "markdown"', ["if"] = "if … then … end, in Lua",
   ir = "\\i FILE", o = 'to "FILE" writes the last rows into a file', p = "history(1)",
   password = "psql's own \\password: it never sends the password itself", prompt = 'x = ask.text "…"',
   pset = 'format "csv", max_rows(0), \\x: how rows are shown', qecho = 'print "…"', r = "Ctrl-C clears what is typed", s = "history()",
@@ -141,16 +141,22 @@ function on.conninfo(shell)
   end, { show = true })
 end
 
-function on.watch(shell, rest)
-  local text = shell.texts[#shell.texts - 1]
+-- The last entry that was no command; of several statements the last.
+local function last_entry(shell)
   for i = #shell.texts, 1, -1 do
     if not shell.texts[i]:find("^%s*\\") then
-      text = shell.texts[i]
-      break
+      local entry = shell:parse(shell.texts[i])
+      for k = #(entry.parts or {}), 1, -1 do
+        if entry.parts[k].kind ~= "command" then return entry.parts[k] end
+      end
+      return entry
     end
   end
-  if not text then errors.raise("usage", "\\watch repeats the last entry: there is none") end
-  local entry = shell:parse(text)
+  errors.raise("usage", "\\watch repeats the last entry: there is none")
+end
+
+function on.watch(shell, rest)
+  local entry = last_entry(shell)
   local f = entry.f
   if entry.kind == "sql" then
     local db, sql = shell:database(), entry.text:gsub("%s*;%s*$", "")

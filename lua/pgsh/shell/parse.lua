@@ -99,7 +99,8 @@ local function nest(state, word)
   end
 end
 
----Where the statement that begins at i ends: at its semicolon, outside of quotes and comments.
+---Where the statement that begins at i ends: at its semicolon, or in front of a backslash (psql's \g, \gx, \watch), outside of quotes and
+---comments.
 ---@param text string
 ---@param i? integer
 ---@return integer?                 # nil: it goes on
@@ -120,6 +121,7 @@ function parse.sql_end(text, i)
       i = finish + 1
     else
       if c == ";" and parentheses <= 0 and state.depth == 0 then return i end
+      if c == "\\" then return i - 1 end
       parentheses = parentheses + (c == "(" and 1 or c == ")" and -1 or 0)
       i = i + 1
     end
@@ -208,7 +210,15 @@ end
 
 local function sql_part(text, i)
   local finish = parse.sql_end(text, i)
-  if finish then return { kind = "sql", text = text:sub(i, finish) }, finish + 1 end
+  if finish then
+    local part = { kind = "sql", text = text:sub(i, finish):match("^(.-)%s*$") }
+    local letters, behind = text:match("^\\(gx?)()", finish + 1)
+    if letters and not text:find("^%S", behind) then
+      part.expanded = letters == "gx" or nil
+      return part, behind
+    end
+    return part, finish + 1
+  end
   -- As in psql a semicolon ends it; so does an empty line.
   if text:find("\n%s*\n?$") then return { kind = "sql", text = text:sub(i):match("^(.-)%s*$") }, #text + 1 end
   return { kind = "incomplete", sql = true }, #text + 1
@@ -246,7 +256,7 @@ end
 ---@param name string               # chunk name
 ---@param env table
 ---@return {kind: "empty"|"lua"|"sql"|"command"|"help"|"incomplete"|"error"|"many", f: function?, expression: boolean?, was_local: boolean?,
----       text: string?, word: string?, rest: string?, problem: table?, parts: table[]?}
+---       text: string?, expanded: boolean?, word: string?, rest: string?, problem: table?, parts: table[]?}
 function parse.entry(text, name, env)
   local single = alone(text:match("^%s*(.-)%s*$"))
   if single then return single end

@@ -24,7 +24,8 @@ function sql.action(shell, text)
     errors.raise("usage", "each change is a transaction of its own here: db:transaction { \"…\", \"…\" } takes several, all or none")
   end
   if verdict == "statement" and (word == "set" or word == "reset") then
-    errors.raise("usage", "a setting would be gone with its statement: give it with the call, psql.options { statement_timeout = \"5s\" }")
+    errors.raise("usage", "a setting would be gone with its statement: give it with the call, psql.options { statement_timeout = \"5s\" }, "
+      .. "or for all of them in the connection string: \\c \"dbname=… options='-c search_path=…'\"")
   end
   if verdict == "statement" and word == "copy" and statement:lower():find("%f[%a]std%a+%s*[^;]*$") then
     errors.raise("usage", "pipe { db:copy_out \"…\", file.writer \"FILE\" } copies out, pipe { file.reader \"FILE\", db:copy_in \"…\" } in")
