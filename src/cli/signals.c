@@ -16,7 +16,6 @@ static char signals_farewell[256] = "interrupted\n";
 static volatile sig_atomic_t signals_farewell_len = sizeof "interrupted\n" - 1;
 
 static volatile sig_atomic_t signals_idle, signals_patience = 1;
-static volatile sig_atomic_t signals_hung_up;
 
 static const int signals_handled[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGQUIT, SIGWINCH};
 #define SIGNALS_COUNT (sizeof signals_handled / sizeof signals_handled[0])
@@ -59,7 +58,6 @@ static void on_stop(int number) {
     bool waiting = vm_interrupts(vm) >= signals_patience; /* the former ones have not been dealt with yet */
     /* A terminal that is closed hangs up twice, by the kernel and by the shell in it: that is nobody's impatience. */
     if (waiting && number != SIGHUP) signals_leave();
-    if (number == SIGHUP) signals_hung_up = 1;
     signals_add(number == SIGINT ? SIGNAL_INTERRUPTED : SIGNAL_INTERRUPTED | SIGNAL_TERMINATED);
     if (waiting)
       loop_wake(vm_loop(vm));
@@ -111,12 +109,12 @@ void signals_set_idle(bool idle) { signals_idle = idle; }
 void signals_set_patience(int count) { signals_patience = count; }
 
 void signals_disarm(void) {
-  bool hung_up = signals_hung_up;
   signals_vm = NULL;
   for (size_t i = 0; i < SIGNALS_COUNT; i++) {
     struct sigaction now;
     if (sigaction(signals_handled[i], NULL, &now) != 0 || now.sa_handler == SIG_IGN) continue;
-    signal(signals_handled[i], hung_up && signals_handled[i] == SIGHUP ? SIG_IGN : SIG_DFL); /* the exit status is ours */
+    /* The end of input may come before the hang-up: what still runs on a server is being cancelled then. */
+    signal(signals_handled[i], signals_handled[i] == SIGHUP ? SIG_IGN : SIG_DFL);
   }
 }
 
