@@ -20,6 +20,7 @@ local OPTIONS = [[
   -o, --output text|json|jsonl
       --state DIR          where runs are recorded (default $XDG_STATE_HOME/pgsh); postgresql://… shares them
       --color auto|always|never
+  -c, --command ENTRIES    of the shell; repeatable       --no-rc   without its start-up file
   -q, --quiet   -v, --verbose   --version (with -v: of the libraries, too)
 ]]
 
