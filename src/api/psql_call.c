@@ -187,16 +187,13 @@ static void push_field(lua_State *L, const char *key, const char *value) {
   lua_setfield(L, -2, key);
 }
 
-static int push_identity(lua_State *L, const PsqlCall *call) {
-  const PgIdentity *id = pg_identity(call->db->pg);
+static int push_identity(lua_State *L, const PgIdentity *id) {
   lua_newtable(L);
   if (id == NULL) return 1;
   push_field(L, "system_identifier", id->system_identifier);
   push_field(L, "timeline", id->timeline);
-  PgPeer peer;
-  int in_recovery = pg_peer(call->db->pg, &peer) ? peer.in_recovery : id->in_recovery;
-  if (in_recovery >= 0) {
-    lua_pushboolean(L, in_recovery);
+  if (id->in_recovery >= 0) {
+    lua_pushboolean(L, id->in_recovery);
     lua_setfield(L, -2, "in_recovery");
   }
   lua_pushinteger(L, id->server_version);
@@ -210,7 +207,7 @@ static int call_push_read(lua_State *L, Op *op, int args) {
   switch (call->shape) {
   case PSQL_EACH: return psql_push_each(L, done, 1);
   case PSQL_LISTEN: return push_notification(L, done);
-  case PSQL_IDENTITY: return push_identity(L, call);
+  case PSQL_IDENTITY: return push_identity(L, done->who);
   case PSQL_ROWS: psql_rows_push(L, call, &done->results[0].rows); break;
   default: push_one(L, call, &done->results[0].rows);
   }

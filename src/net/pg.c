@@ -21,6 +21,7 @@ static void pg_op_destroy(Op *op) {
   free(run->channel);
   free(run->payload);
   free(run->settled_by);
+  free(run->who);
   pg_job_unref(run->job);
   free(run);
 }

@@ -202,6 +202,7 @@ typedef struct PgOp {
   char *notices;           /* the server's notices and warnings, one a line; NULL: none */
   char *channel, *payload; /* of a job with `listen`: what came; NULL: nothing did, in time */
   int notify_pid;
+  PgIdentity *who;  /* of a job without statements: who answered, with the role it has now */
   char *settled_by; /* how a COMMIT without an answer was decided ("pg_xact_status(742) = committed"), either way; else NULL */
   /* private */
   Pg *pg;

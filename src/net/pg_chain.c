@@ -73,11 +73,21 @@ static void chain_free(PgChain *c) {
   free(c);
 }
 
+/* The handle may be closed before the Op is looked at. */
+static void chain_take_identity(PgChain *c) {
+  Pg *pg = c->pg;
+  PgPeer peer;
+  c->op->who = mem_alloc(sizeof *c->op->who);
+  *c->op->who = pg->identity;
+  if (pg_peer(pg, &peer)) c->op->who->in_recovery = peer.in_recovery;
+}
+
 /* Settle with err, or well when it is empty. */
 static void chain_finish(PgChain *c, Err *err) {
   PgOp *op = c->op;
   c->pg->chain = NULL;
   if (c->pg->conn != NULL && c->pg->conn->notices.len > 0 && op->notices == NULL) op->notices = buf_take(&c->pg->conn->notices);
+  if (err->code == ERR_NONE && op->job->nstatements == 0 && op->who == NULL) chain_take_identity(c);
   op->chain = NULL;
   op->pg = NULL;
   chain_free(c);

@@ -127,6 +127,30 @@ describe("psql and its server", function()
       assert.equal(0, admin:value "select count(*) from pg_stat_activity where state like 'idle in transaction%'")
     end)
 
+    -- Another task's turn may come between the answer and the one that waits for it.
+    it("a handle that is closed when the answer is there", function()
+      local told = 0
+      for turns = 1, 6 do
+        local own, ok, id = psql(server:conninfo()), nil, nil
+        local first = own:identity()
+        local asking = host.spawn("asking", function() ok, id = pcall(own.identity, own) end)
+        local closing = host.spawn("closing", function()
+          for _ = 1, turns do
+            host.sleep(0)
+            local busy = os.clock() -- the server answers meanwhile: its answer and the next turn are there together
+            while os.clock() - busy < 0.02 do end
+          end
+          host.sleep(0)
+          own:close()
+        end)
+        asking:join()
+        closing:join()
+        if ok then told = told + 1 end
+        if ok then assert.same(first, id) else assert.equal("closed", id.code) end
+      end
+      assert.is_true(told > 0)
+    end)
+
     it("one task at a time", function()
       local task = host.spawn("sleeper", function() return pcall(db.value, db, "select pg_sleep(30)") end)
       until_true("it sleeps", function() return busy_sleepers() == 1 end)
