@@ -202,7 +202,7 @@ static bool hide_within(Hide *h, Bytes p, Bytes end) {
       hide_url(h, p + 3, end);
     else if (end - p >= 8 && strncasecmp((const char *)p, "password", 8) == 0 && !hide_behind(h, p + 8, end))
       whole = false;
-    p++;
+    p = h->copied > p ? h->copied : p + 1; /* what is hidden is not looked into */
   }
   return whole;
 }
@@ -283,13 +283,41 @@ static void hide_sql(Hide *h, Bytes from, Bytes end, int depth) {
   if (kind == PG_TOKEN_BROKEN && level.armed) hide(h, lx.start, end);
 }
 
-/* As a name too. */
-static bool is_name_in(Bytes text, size_t len, const char *value) {
+/* ---- what was hidden becomes known by its value ---- */
+
+typedef struct Found {
+  const char *value; /* NULL: it is a name in the text too */
+  size_t len;
+} Found;
+
+/* In one pass: the text may be long. */
+static void found_drop_names(Found *found, size_t count, Bytes text, size_t len) {
   PgLex lx = {.at = text, .end = text + len};
   PgToken kind;
-  while ((kind = pg_lex_next(&lx)) != PG_TOKEN_END && kind != PG_TOKEN_BROKEN)
-    if (kind == PG_TOKEN_NAME && strcasecmp(lx.name, value) == 0) return true;
-  return false;
+  while (count > 0 && (kind = pg_lex_next(&lx)) != PG_TOKEN_END && kind != PG_TOKEN_BROKEN) {
+    if (kind != PG_TOKEN_NAME) continue;
+    for (size_t i = 0; i < count; i++)
+      if (found[i].value != NULL && strcasecmp(lx.name, found[i].value) == 0) found[i].value = NULL;
+  }
+}
+
+static void hide_make_known(const Hide *h, Bytes text, size_t len, Redact *redact) {
+  Found found[SECRETS_KNOWN];
+  size_t count = 0;
+  for (size_t at = 0, n; at < h->values.len && count < SECRETS_KNOWN; at += n + 1) {
+    const char *value = h->values.data + at;
+    n = strlen(value);
+    if (n < REDACT_MIN_BYTES || (count > 0 && strcmp(found[count - 1].value, value) == 0)) continue; /* decoded and as it stood */
+    found[count++] = (Found){value, n};
+  }
+  found_drop_names(found, count, text, len);
+  for (size_t i = 0; i < count; i++)
+    if (found[i].value != NULL) redact_add(redact, found[i].value, found[i].len);
+}
+
+static void hide_fini(Hide *h) {
+  if (h->values.data != NULL) explicit_bzero(h->values.data, h->values.cap);
+  buf_fini(&h->values);
 }
 
 bool pg_secret_hide(const char *sql, size_t len, Redact *redact, Buf *out) {
@@ -299,15 +327,8 @@ bool pg_secret_hide(const char *sql, size_t len, Redact *redact, Buf *out) {
   Hide h = {.out = out, .copied = text};
   hide_sql(&h, text, text + len, SECRET_DEPTH);
   if (h.any) buf_add(out, h.copied, (size_t)(text + len - h.copied));
-  int known = 0;
-  for (size_t at = 0, n; at < h.values.len && known < SECRETS_KNOWN; at += n + 1) {
-    const char *value = h.values.data + at;
-    n = strlen(value);
-    if (n < REDACT_MIN_BYTES || is_name_in(text, len, value)) continue;
-    redact_add(redact, value, n);
-    known++;
-  }
-  buf_fini(&h.values);
+  hide_make_known(&h, text, len, redact);
+  hide_fini(&h);
   return h.any;
 }
 
@@ -317,6 +338,6 @@ bool pg_secret_hide_text(const char *text, Buf *out) {
   buf_clear(out);
   hide_within(&h, from, end);
   if (h.any) buf_add(out, h.copied, (size_t)(end - h.copied));
-  buf_fini(&h.values);
+  hide_fini(&h);
   return h.any;
 }

@@ -1,4 +1,5 @@
 -- The parts of the shell that need no terminal: what an entry is, what is kept, what is dangerous, how values look.
+local host = require "pgsh.host"
 local gate = require "pgsh.shell.gate"
 local history = require "pgsh.shell.history"
 local parse = require "pgsh.shell.parse"
@@ -150,6 +151,31 @@ describe("history", function()
     end
     assert.equal("(left out: it may hold a secret)", history.protect "the password is nowhere")
     assert.truthy(history.protect(("x"):rep(70000)):find "%(70000 bytes%)$")
+  end)
+end)
+
+describe("secrets in SQL", function()
+  local function peak_kib()
+    for line in io.lines "/proc/self/status" do
+      local kib = line:match "^VmHWM:%s+(%d+)"
+      if kib then return tonumber(kib) end
+    end
+  end
+
+  it("take no more memory than their text", function()
+    local before = peak_kib()
+    assert.equal("select 'password=•••'", host.sql_hide("select '" .. ("password="):rep(15000) .. "'"))
+    assert.is_true(peak_kib() - before < 100000)
+  end)
+
+  it("become known, except those that are names too", function()
+    local statements = {}
+    for i = 1, 90 do statements[i] = ("alter role r%d password 'quite%dsecret'"):format(i, i) end
+    statements[91] = "alter role named_alike password 'Named_Alike'"
+    host.sql_hide(table.concat(statements, ";"))
+    local redact = require("pgsh.secret").redact
+    for i = 1, 90 do assert.equal("•••", redact(("quite%dsecret"):format(i))) end
+    assert.equal("Named_Alike", redact "Named_Alike")
   end)
 end)
 
