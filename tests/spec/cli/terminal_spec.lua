@@ -182,7 +182,7 @@ data \x1b[2J\x1b]0;x\x07
       screen:line " RETRY "
       screen:see "got <r>\n%[exit 0%]"
       screen:pgsh()
-      screen:see "here\n>"
+      screen:see "here\n>$" -- not that of the former
       screen:line "S"
       screen:see "got <s>"
     end)
