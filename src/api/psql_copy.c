@@ -41,24 +41,28 @@ static PgJob *copy_job(lua_State *L, const CopyPart *own) {
   return job;
 }
 
+/* NULL: the handle is closed. A busy one says so when it is used. */
+static Pg *copy_pick(lua_State *L, Psql *db) {
+  if (db->pg == NULL) return NULL;
+  if (psql_spare_none(L, db) && psql_spare_streams(db))
+    lua_gc(L, LUA_GCCOLLECT); /* iterators that nobody holds any more close now */
+  db->scope = task_scope(task_current(L));
+  return psql_spare_none(L, db) ? db->pg : psql_spare_pick(L, db);
+}
+
 static Stage *copy_open(lua_State *L, Part *part) {
   const CopyPart *own = part->own;
-  Psql *db = own->db;
   PgJob *job = copy_job(L, own);
-  if (db->pg != NULL && pg_streaming(db->pg)) lua_gc(L, LUA_GCCOLLECT); /* an iterator that nobody holds any more closes now */
-  db->scope = task_scope(task_current(L));
-  Stage *stage = end_copy(db->pg, job);
+  Stage *stage = end_copy(copy_pick(L, own->db), job);
   pg_job_unref(job);
   return stage;
 }
 
 static PgOp *copy_settle(lua_State *L, Part *part, const char *note) {
   const CopyPart *own = part->own;
-  Psql *db = own->db;
   PgJob *job = copy_job(L, own);
-  db->scope = task_scope(task_current(L));
-  PgOp *op =
-      db->pg != NULL ? pg_settle_run(db->pg, job, note, PSQL_SETTLE_MS, PSQL_SETTLE_WHAT) : pg_closed(vm_loop(db->vm), job);
+  Pg *pg = copy_pick(L, own->db);
+  PgOp *op = pg != NULL ? pg_settle_run(pg, job, note, PSQL_SETTLE_MS, PSQL_SETTLE_WHAT) : pg_closed(vm_loop(own->db->vm), job);
   pg_job_unref(job);
   return op;
 }

@@ -132,6 +132,26 @@ create or replace function pg_temp.f() returns int begin atomic select 1; select
     server:psql "delete from t where a = 3"
   end)
 
+  it("uses a handle that a job keeps busy: each task has a connection of its own, also for a pipe", function()
+    local result = shell([[
+db = psql ""
+own = db:value "select pg_backend_pid()"
+spawn("sleeper", function() db:value "select pg_sleep(30)" end)
+asleep = "select count(*) from pg_stat_activity where state = 'active' and query ~ 'pg_sleep.30' and pid <> pg_backend_pid()"
+wait.upto("10s", "it sleeps", function() return psql(""):value(asleep) == 1 end, { every = "50ms" })
+further = db:value "select pg_backend_pid()"
+print(further ~= own, further == db:value "select pg_backend_pid()")
+print(pipe{ db:copy_out "select pg_backend_pid()", pipe.text() }.text.text == further .. "\n")
+rows = db:each "select pg_backend_pid() as pid from generate_series(1, 100000)"
+print(rows().pid == further, db:value "select pg_backend_pid()" ~= further, rows().pid == further)
+print(select(2, pcall(pipe, { db:copy_out "select 1", db:copy_in "t" })).code)
+db:close()
+print(select(2, pcall(rows)).code, select(2, pcall(db.value, db, "select 1")).code)
+jobs.cancel(1)
+]], "--yes")
+    assert.equal("true\ntrue\ttrue\ntrue\ntrue\ttrue\ttrue\nbusy\nclosed\tclosed\n", result.stdout, result.stderr)
+  end)
+
   it("waits for its jobs", function()
     assert.equal("[job 1] later\n", shell("spawn(function() wait(0.2) print 'later' end)\n").stdout:match "%[job 1%] later\n")
   end)
