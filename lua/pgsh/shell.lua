@@ -391,6 +391,15 @@ local function ask_password(self, target, user, again)
   })
 end
 
+-- The step's handles are the step's again, and there a second use at a time is an error: what the shell still did with them ends.
+local function give_back(self)
+  self.jobs:settle()
+  for _, value in pairs(self.vars) do
+    local meta = debug.getmetatable(value)
+    if meta and meta.__name == "pgsh.PsqlRows" then value:close() end
+  end
+end
+
 ---Until the operator leaves. Returns what ended it: nil, or what retry() and the like set.
 ---@return any over
 function Shell:loop()
@@ -406,6 +415,7 @@ function Shell:loop()
     host.gate(former)
     host.passwords(nil)
     host.foreground(nil)
+    if self.inside then give_back(self) end
   end })
   self.refresh = function()
     if not self.busy and not self.pending then host.set_prompt(self:prompt()) end

@@ -3,6 +3,8 @@
 local host = require "pgsh.host"
 local errors = require "pgsh.errors"
 
+local SETTLE_MS = 5000 -- a little longer than a server has to confirm a cancel
+
 local jobs = {}
 
 ---@class pgsh.Jobs
@@ -91,6 +93,13 @@ function Jobs:cancel_all()
   for _, job in ipairs(self.list) do
     if not job.task:done() then job.task:cancel() end
   end
+end
+
+---Wait for the end of what was cancelled, but not for long.
+function Jobs:settle()
+  local former = host.deadline(SETTLE_MS, "the end of the jobs")
+  self:wait_all()
+  host.restore_deadline(former)
 end
 
 function Jobs:wait_all()

@@ -59,6 +59,26 @@ describe("the shell in a failed step", function()
     screen:see '"Work"'
   end)
 
+  describe("gives the step's handles back at rest", function()
+    before_each(function() server:psql "create table missing (who text)" end)
+
+    it("what a job was doing with them has ended", function()
+      screen:line "spawn('sleeper', function() db:value 'select pg_sleep(60)' end)"
+      screen:see "1 job RO>$"
+      screen:line "retry()"
+      screen:see "leave%?.*>$"
+      screen:line "y"
+      screen:see "done, 3 steps"
+    end)
+
+    it("rows that were not read to their end do not come any more", function()
+      screen:line "rows = db:each 'select generate_series(1, 100000) as n' print('row', rows().n)"
+      screen:see "row%s+1\n"
+      screen:line "retry()"
+      screen:see "done, 3 steps"
+    end)
+  end)
+
   it("asks before a change, although the run was begun with --yes, and retry() goes on", function()
     screen:line "db:execute 'create table missing (who text)'"
     screen:see "change   psql main   execute\n.*%[n%]o\n.*>$"
