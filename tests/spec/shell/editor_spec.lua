@@ -407,6 +407,7 @@ describe("the shell's line", function()
     screen:line "\\e"
     screen:see "\nend$"
     screen:keys "C-c"
+    screen:see "%^C\n[^\n]*RO>$"
     box.env.EDITOR = "true"
     screen:keys "C-d"
     screen:see "%[exit 0%]"
