@@ -15,7 +15,6 @@ local sources = require "pgsh.shell.sources"
 
 local shell = {}
 
-local LIMIT = 16 << 20   -- bytes of a script from standard input
 local PATIENCE = 2       -- the second Ctrl-C gives up waiting for the end of what the first one stopped; the third ends pgsh
 local TICK_S = 1
 local KEPT_VALUES = 9
@@ -53,14 +52,17 @@ end
 
 -- The target in hand ----------------------------------------------------------------------------------------------------------
 
----The database that SQL goes to: the session's `db`, else what the PG* environment says.
+---The database that SQL goes to: the session's `db`, else the one it began with, else what the PG* environment says.
 ---@return any handle
 function Shell:database()
   local db = self.vars.db
   if db == nil then
-    db = self.env.psql()
+    if not self.home then
+      self.home = self.env.psql()
+      self.places:made(self.home, nil)
+    end
+    db = self.home
     self.vars.db = db
-    self.places:made(db, nil)
   end
   if type(db) ~= "userdata" then errors.raise("usage", "db is no database: db = psql \"service=…\" makes it one") end
   return db
@@ -174,9 +176,10 @@ function Shell:run(text, f, options)
   self.line_task = nil
   if self.jobs:running() == 0 then self.gate:unlock() end
   tick:cancel()
-  host.interrupts()
+  local caught = host.interrupts() > 0 and results[1]
   current.scope = nil
   local ok, problem = results[1], results[2]
+  if caught then warn("Ctrl-C was caught in there (pcall?), and it ended by itself: look at what it did") end
   if ok and options.show then keep_values(self, results) end
   host.emit("shell.done", {
     line = number, ms = host.mono() - begun, reads = scope.reads, changes = scope.changed,
@@ -293,8 +296,14 @@ end
 ---@return boolean ok
 ---@return table? problem
 function Shell:evaluate(text, entry)
-  for _, part in ipairs(entry.parts or { entry }) do
-    local ok, problem = evaluate_part(self, entry.parts and part.text or text, part)
+  if not entry.parts then return evaluate_part(self, text, entry) end
+  for _, part in ipairs(entry.parts) do -- nothing is run of what cannot be run to its end
+    local problem = part.kind == "command" and require("pgsh.shell.commands").check(part.word)
+    if problem then return evaluate_part(self, text, { kind = "error", problem = problem }) end
+  end
+  for i, part in ipairs(entry.parts) do
+    local ok, problem = evaluate_part(self, part.text or text, part)
+    if not ok and i < #entry.parts then warn(("it was part %d of %d: what comes behind it was not run"):format(i, #entry.parts)) end
     if not ok then return false, problem end
     if self.over ~= nil then break end
   end
@@ -308,9 +317,13 @@ function Shell:parse(text)
 end
 
 -- A block that was pasted: nobody has read it line by line.
-local function accepts_block(self, line, entry)
+---@param line string
+---@param entry table
+---@return boolean
+function Shell:accepts(line, entry)
   local target = self:target()
-  if not line:find("\n") and not entry.parts or not target or not self.gate:is_production(target) then return true end
+  local block = entry.kind ~= "error" and (line:find("\n") or entry.parts)
+  if not block or not target or not self.gate:is_production(target) then return true end
   local _, count = line:gsub("\n", "")
   local what = count > 0 and ("%d lines"):format(count + 1) or ("%d statements"):format(#entry.parts)
   local ok, answer = errors.try(host.ask, {
@@ -343,7 +356,7 @@ local function read(self)
       local entry = self:parse(text)
       if entry.kind ~= "incomplete" then
         if entry.kind ~= "empty" then self.history:add(text, self:target() or "") end
-        if not accepts_block(self, line, entry) then return false end
+        if not self:accepts(line, entry) then return false end
         return text, entry
       end
     end
@@ -520,51 +533,14 @@ local function load_rc(self)
   end
 end
 
--- Can this line make what was not whole before it whole? Then it is worth looking again.
-local function may_end(entry, line)
-  return not (entry and entry.sql) or line:find("[;/]") or not line:find "%S"
-end
-
--- Entries one after the other, until the first that fails: from standard input, or those of -c.
-local function pipe_mode(self, text)
-  self.piped = true
-  host.gate(function(change) self.gate:check(change) end)
-  local lines, entry = {}, nil
-  for line in (text .. "\n"):gmatch("(.-)\n") do
-    lines[#lines + 1] = line
-    if may_end(entry, line) then
-      local entry_text = table.concat(lines, "\n")
-      entry = self:parse(entry_text)
-      if entry.kind ~= "incomplete" then
-        lines = {}
-        if entry.kind ~= "empty" then
-          local ok, problem = self:evaluate(entry_text, entry)
-          if not ok then return problem end
-        end
-        entry = nil
-        if self.over ~= nil then return nil end
-      end
+-- A connection string; words of one that nobody quoted, too.
+local function conninfo_of(words)
+  for _, word in ipairs(words) do
+    if #words > 1 and not word:find("^[%w_]+=") then
+      errors.raise("usage", "one connection string, in quotes: pgsh shell \"host=… dbname=… user=…\"")
     end
   end
-  local rest = table.concat(lines, "\n")
-  if rest:find("%S") then
-    entry = self:parse(rest .. "\n\n")
-    if entry.kind == "incomplete" then
-      local _, problem = host.compile(rest, "=(end of input)", self.env)
-      return problem or host.error("usage", { message = "the last statement is not complete" })
-    end
-    local ok, problem = self:evaluate(rest, entry)
-    if not ok then return problem end
-  end
-  self.jobs:wait_all()
-end
-
--- What stands behind -c, or standard input, all of it before anything runs: there is nothing yet that could be kept waiting.
-local function entries_given(current)
-  local given = current.options.command
-  if given and #given > 0 then return table.concat(given, "\n") end
-  if host.interactive() then return nil end
-  return ((io.stdin:read(LIMIT) or ""):gsub("^#![^\n]*", "", 1))
+  return #words > 0 and table.concat(words, " ") or nil
 end
 
 local function banner()
@@ -578,16 +554,17 @@ function shell.command(invocation)
   local current = session.new(invocation)
   host.set_mode("real", { step_by_step = current.options.step and true or false })
   local self = shell.new(current)
-  local conninfo = invocation.words and invocation.words[1]
+  local conninfo = conninfo_of(invocation.words or {})
   if conninfo or host.getenv "PGHOST" or host.getenv "PGSERVICE" or host.getenv "PGDATABASE" then
-    self.vars.db = self.env.psql(conninfo)
+    self.home = self.env.psql(conninfo)
+    self.vars.db = self.home
     self.places:made(self.vars.db, conninfo)
   end
-  local given = entries_given(current)
+  local given = require("pgsh.shell.piped").given(current)
   if given then
     if not host.terminal().terminal then self.format.format = "tsv" end
     self.format.max_rows = 0
-    return ending(self, pipe_mode(self, given))
+    return ending(self, require("pgsh.shell.piped").run(self, given))
   end
   if not current.options.no_rc then load_rc(self) end
   if not current.options.quiet then banner() end

@@ -167,10 +167,13 @@ function on.watch(shell, rest)
 end
 
 function on.i(shell, rest)
+  if rest == "" then errors.raise("usage", "\\i FILE") end
   local text, problem = host.read_file(rest)
   if not text then error(problem, 0) end
+  text = text:gsub("^\239\187\191", "")
   local entry = shell:parse(text)
   if entry.kind == "incomplete" then errors.raise("usage", "%s is not complete", rest) end
+  if not shell:accepts(text, entry) then return end
   return shell:evaluate(text, entry)
 end
 
@@ -194,6 +197,14 @@ local function unknown(word)
   if instead then return ("\\%s is psql's; here: %s"):format(word, instead) end
   local near = require("pgsh.nearest").to(word, commands.names())
   return ("there is no \\%s%s; \\? lists them"):format(word, near and (" (did you mean \\%s?)"):format(near) or "")
+end
+
+---What is wrong with the word of a command, before anything is run.
+---@param word string
+---@return table? problem
+function commands.check(word)
+  word = #word > 1 and word:gsub(";+$", "") or word
+  return not find(word) and host.error("usage", { message = unknown(word) }) or nil
 end
 
 ---@param shell pgsh.Shell

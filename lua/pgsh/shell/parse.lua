@@ -104,6 +104,7 @@ end
 ---@param text string
 ---@param i? integer
 ---@return integer?                 # nil: it goes on
+---@return boolean? open            # in the middle of a quote or a comment
 function parse.sql_end(text, i)
   local state, parentheses = { words = 0, depth = 0 }, 0
   i = i or 1
@@ -117,7 +118,7 @@ function parse.sql_end(text, i)
       i = i + #word
     elseif c == "'" or c == '"' or c == "$" or two == "--" or two == "/*" then
       local finish = skip_quoted(text, i)
-      if not finish then return nil end
+      if not finish then return nil, true end
       i = finish + 1
     else
       if c == ";" and parentheses <= 0 and state.depth == 0 then return i end
@@ -183,24 +184,26 @@ end
 
 -- A Lua error of something that was meant as SQL.
 local function with_hint(entry, text)
-  local word = text:match("^%s*(%a+)")
+  local word = text:match("^%s*(%a+)%s")
   if entry.kind ~= "error" or not word or not text:find(";%s*$") then return entry end
   local nearest = not SQL[word:lower()] and require("pgsh.nearest").to(word:lower(), parse.sql_words())
   if nearest and not entry.problem.hint then entry.problem.hint = ("did you mean %s?"):format(nearest) end
   return entry
 end
 
--- Lua has no end of its own: it goes as far as it compiles, or up to a line that begins as SQL or a command does.
+-- Lua has no end of its own: it goes as far as it compiles, or up to where SQL or a command begins, in a line of its own or behind a
+-- semicolon.
 local function lua_part(text, i, name, env)
   local rest = text:sub(i)
   local whole = lua(rest, name, env)
   if whole.kind == "lua" then return whole, #text + 1 end
-  for at in rest:gmatch("\n()") do
-    local behind = rest:sub(at)
-    if behind:find("^%s*\\") or parse.is_sql(behind) then
+  for at in rest:gmatch("[\n;]()") do
+    local from = skip_blank(rest, at)
+    local behind = from and rest:sub(from) or ""
+    if behind:find("^\\") or parse.is_sql(behind) then
       local part = lua(rest:sub(1, at - 1), name, env)
       if part.kind == "lua" then
-        part.text = rest:sub(1, at - 2)
+        part.text = rest:sub(1, at - 1):match("^(.-)%s*$")
         return part, i + at - 1
       end
     end
@@ -208,19 +211,30 @@ local function lua_part(text, i, name, env)
   return with_hint(whole, rest), #text + 1
 end
 
+-- What stands behind a statement instead of a semicolon: \g and \gx belong to it, \watch comes next, nothing else makes sense.
+local function behind_sql(text, part, at)
+  local word, rest, behind = text:match("^\\(%a*)[ \t]*([^\n]*)()", at)
+  if not word or word == "watch" then return part, at end
+  rest = rest:gsub("[%s;]+$", "")
+  if word ~= "g" and word ~= "gx" or rest ~= "" then
+    local what = (word == "g" or word == "gx") and "\\" .. word .. " FILE" or "\\" .. word
+    return { kind = "error", problem = host.error("usage", {
+      message = ("%s behind a statement is psql's; nothing was run"):format(what),
+      hint = "end it with a semicolon; to \"FILE\" writes the last rows, row = db:row \"…\" keeps them in a name",
+    }) }, #text + 1
+  end
+  part.expanded = word == "gx" or nil
+  return part, behind
+end
+
 local function sql_part(text, i)
-  local finish = parse.sql_end(text, i)
+  local finish, open = parse.sql_end(text, i)
   if finish then
     local part = { kind = "sql", text = text:sub(i, finish):match("^(.-)%s*$") }
-    local letters, behind = text:match("^\\(gx?)()", finish + 1)
-    if letters and not text:find("^%S", behind) then
-      part.expanded = letters == "gx" or nil
-      return part, behind
-    end
-    return part, finish + 1
+    return behind_sql(text, part, finish + 1)
   end
   -- As in psql a semicolon ends it; so does an empty line.
-  if text:find("\n%s*\n?$") then return { kind = "sql", text = text:sub(i):match("^(.-)%s*$") }, #text + 1 end
+  if not open and text:find("\n%s*\n?$") then return { kind = "sql", text = text:sub(i):match("^(.-)%s*$") }, #text + 1 end
   return { kind = "incomplete", sql = true }, #text + 1
 end
 

@@ -10,7 +10,35 @@ local ALONE = { "^vacuum", "^alter%s+system", "^create%s+database", "^drop%s+dat
   "^create%s+u?n?i?q?u?e?%s*index%s+concurrently", "^drop%s+index%s+concurrently", "^reindex%s+%(?.-concurrently", "^checkpoint",
   "^create%s+subscription", "^drop%s+subscription", "^cluster%s*;?$" }
 
-local CONTROL = { begin = true, commit = true, rollback = true, start = true, savepoint = true, abort = true, release = true }
+-- What would be gone with its own statement: what to do instead.
+local GONE = {}
+local function gone(words, text)
+  for word in words:gmatch "%S+" do GONE[word] = text end
+end
+gone("begin commit rollback start savepoint abort release end",
+  "each change is a transaction of its own here: db:transaction { \"…\", \"…\" } takes several, all or none")
+gone("set reset discard", "a setting would be gone with its statement: give it with the call, psql.options { statement_timeout = \"5s\" }, "
+  .. "or for all of them in the connection string: \\c \"dbname=… options='-c search_path=…'\"")
+gone("prepare deallocate execute", "a prepared statement would be gone with its entry: run it as it is")
+gone("lock", "the lock would be gone with its statement: db:transaction { \"lock table …\", \"…\" } holds it while the others run")
+gone("declare fetch move close", "a cursor would be gone with its statement: for row in db:each \"select …\" do … end reads row by row")
+gone("listen unlisten", "nobody would hear it: db:listen \"CHANNEL\" waits for a notification")
+local LOCKS =
+  "the locks would be gone with the statement: db:transaction { \"select … for update\", \"…\" } holds them while the others run"
+local COPIES = "pipe { db:copy_out \"…\", file.writer \"FILE\" } copies out, pipe { file.reader \"FILE\", db:copy_in \"…\" } in"
+
+-- What would do nothing here, though it would end well.
+local function refuse_in_vain(verdict, word, low)
+  if verdict == "statement" and GONE[word] then errors.raise("usage", "%s", GONE[word]) end
+  if verdict == "statement" and word == "copy" and low:find("%f[%a]std%a+%s*[^;]*$") then errors.raise("usage", "%s", COPIES) end
+end
+
+-- FOR UPDATE and its kin at the end of a query.
+local function locks_rows(low)
+  local behind = low:match("^.*%f[%w]for%s+(.*)$") or ""
+  return behind:find("^update%f[%A]") or behind:find("^no%s+key%s+update%f[%A]") or behind:find("^share%f[%A]")
+    or behind:find("^key%s+share%f[%A]")
+end
 
 ---What an entry of SQL does: a read, or a change, which the gate then asks about. Raises what cannot be done here.
 ---@param shell pgsh.Shell
@@ -20,21 +48,9 @@ function sql.action(shell, text)
   local psql = require "pgsh.psql"
   local statement = text:gsub("%s*;%s*$", "")
   local verdict, word = host.sql_guard(statement)
-  if verdict == "statement" and CONTROL[word] then
-    errors.raise("usage", "each change is a transaction of its own here: db:transaction { \"…\", \"…\" } takes several, all or none")
-  end
-  if verdict == "statement" and (word == "set" or word == "reset") then
-    errors.raise("usage", "a setting would be gone with its statement: give it with the call, psql.options { statement_timeout = \"5s\" }, "
-      .. "or for all of them in the connection string: \\c \"dbname=… options='-c search_path=…'\"")
-  end
-  if verdict == "statement" and word == "copy" and statement:lower():find("%f[%a]std%a+%s*[^;]*$") then
-    errors.raise("usage", "pipe { db:copy_out \"…\", file.writer \"FILE\" } copies out, pipe { file.reader \"FILE\", db:copy_in \"…\" } in")
-  end
-  if verdict == "statement" and (word == "prepare" or word == "deallocate" or word == "execute") then
-    errors.raise("usage", "a prepared statement would be gone with its entry: run it as it is")
-  end
-  local db = shell:database()
   local low = statement:lower():gsub("^%s+", "")
+  refuse_in_vain(verdict, word, low)
+  local db = shell:database()
   local alone
   for _, pattern in ipairs(ALONE) do alone = alone or low:find(pattern) ~= nil end
   shell.alone = alone
@@ -44,6 +60,7 @@ function sql.action(shell, text)
     local ok, rows = errors.try(db.rows, db, statement)
     if ok then return rows end
     if rows.sqlstate ~= "25006" then error(rows, 0) end -- it writes after all, and was refused: nothing has happened
+    if locks_rows(low) then errors.raise("usage", "%s", LOCKS) end
     host.emit("log", { level = "info", text = "this writes: as a change, then" })
     return change()
   end

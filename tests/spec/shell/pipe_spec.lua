@@ -74,7 +74,7 @@ create or replace function pg_temp.f() returns int begin atomic select 1; select
     assert.truthy(result.stderr:find("--yes", 1, true))
     result = shell("select nextval('counter') as n;\n", "--yes")
     assert.truthy(result.stdout:find("\nn\n1\n", 1, true), result.stdout .. result.stderr)
-    result = shell("explain analyze delete from t where a = 0;\nselect a from t where a = 1 for update;\n", "--yes")
+    result = shell("explain analyze delete from t where a = 0;\n", "--yes")
     assert.truthy(result.stdout:find "Delete on t")
     assert.equal(0, result.exit)
     server:psql "drop sequence counter"
@@ -83,13 +83,32 @@ create or replace function pg_temp.f() returns int begin atomic select 1; select
   it("says what to do instead of what cannot be done here", function()
     for text, says in pairs {
       ["begin;"] = "db:transaction", ["set search_path to x;"] = "psql.options", ["copy t to stdout;"] = "db:copy_out",
+      ["lock table t;"] = "db:transaction", ["listen q;"] = "db:listen", ["declare c cursor for select 1;"] = "db:each",
+      ["select a from t where a = 1 for update;"] = "db:transaction", ["select a from t for no key update of t;"] = "db:transaction",
+      ["select 1; \\gset"] = "row = db:row", ["insert into t values (9, 'x') returning a \\gset"] = "nothing was run",
+      ["--\n-- PostgreSQL database dump\n--\n\nSET x = 0;"] = "psql -f FILE", ["select 'a"] = "not complete",
+      ["select 1;\n\nselect 1/0;"] = "in the entry that begins at line 3",
       ["prepare p as select 1;"] = "run it as it is", ["begin"] = "SQL ends with a semicolon", ["selct 1;"] = "did you mean select?",
     } do
       local result = shell(text .. "\n", "--yes")
       assert.truthy(result.stderr:find(says, 1, true), text .. ": " .. result.stderr)
       assert.is_nil(result.stderr:find("pgsh:/pgsh", 1, true), result.stderr)
-      assert.equal(2, result.exit, text)
+      assert.equal(text:find "1/0" and 1 or 2, result.exit, text)
     end
+    assert.equal("0", server:psql "select count(*) from t where a = 9")
+  end)
+
+  it("takes one connection string, and goes back to it", function()
+    local at = ("host=127.0.0.1 port=%d dbname=template1 user=postgres"):format(server.port)
+    local words = {}
+    for word in at:gmatch "%S+" do words[#words + 1] = word end
+    local ask = "select current_database() as d;"
+    assert.equal("d\ntemplate1\n", shell("", "shell", "-c", ask, table.unpack(words)).stdout)
+    local result = shell("", "shell", "postgres", "bob", "-c", ask)
+    assert.equal(2, result.exit)
+    assert.truthy(result.stderr:find("in quotes", 1, true))
+    assert.equal("d\ntemplate1\n", shell("", "shell", at, "-c", "db = 1", "-c", "db = nil", "-c", ask).stdout)
+    assert.equal("a\n1\nb\n2\n", shell("", "-c", "select 1 as a", "-c", "select 2 as b").stdout)
   end)
 
   it("stops at the first entry that fails, with its status", function()

@@ -286,6 +286,16 @@ select 1 from nowhere;
     screen:see "\n icanon"
   end)
 
+  it("says so when a Ctrl-C was caught by what it was for", function()
+    open()
+    screen:line "pcall(function() wait(60) end) x = 5"
+    socket.sleep(0.3)
+    screen:keys "C-c"
+    screen:see "Ctrl%-C was caught in there.*RO>$"
+    assert.truthy(enter "x":find "\n5\n")
+    assert.is_nil(enter "1":find "caught")
+  end)
+
   it("Ctrl-Z gives the terminal back, and fg takes it again, with what was typed", function()
     open()
     screen:type "half"
