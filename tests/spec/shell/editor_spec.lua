@@ -353,7 +353,13 @@ describe("the shell's line", function()
     screen:see "any key ends it\n.* 2 | long | 20\n%(2 rows%)$"
     screen:keys "Up"
     screen:see "%(2 rows%)\n[^\n]*RO>$"
-    local deadline, states = socket.gettime() + 5
+    screen:line "wait(1)" -- meanwhile the terminal is as it was before
+    local deadline, states, modes = socket.gettime() + 1
+    local tty = screen:tmux("display-message", "-p", "-t", "t", "#{pane_tty}")
+    repeat modes = run.shell("stty -a -F " .. tty) until modes:find "[ ;]icanon" or socket.gettime() > deadline
+    assert.truthy(modes:find "[ ;]icanon", modes)
+    screen:see "wait%(1%)\n.*RO>$"
+    deadline = socket.gettime() + 5
     repeat
       states = server:psql [[select string_agg(distinct state, ',') from pg_stat_activity
         where pid <> pg_backend_pid() and backend_type = 'client backend']]

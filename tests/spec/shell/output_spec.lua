@@ -103,7 +103,7 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
     assert.equal(1, count "WARNING: careful")
     assert.is_nil(result.stdout:find "NOTICE")
     local _, path = box:journal()
-    assert.truthy(run.read_file(path):find("number 24 of 25", 1, true))
+    assert.equal(2, select(2, run.read_file(path):gsub("number 24 of 25", ""))) -- as often as it was said
   end)
 
   it("refuses formats that it does not know", function()

@@ -164,11 +164,12 @@ print(pipe{ db:copy_out "select pg_backend_pid()", pipe.text() }.text.text == fu
 rows = db:each "select pg_backend_pid() as pid from generate_series(1, 100000)"
 print(rows().pid == further, db:value "select pg_backend_pid()" ~= further, rows().pid == further)
 print(select(2, pcall(pipe, { db:copy_out "select 1", db:copy_in "t" })).code)
+print(select(2, pcall(function() for _ in db:each "select generate_series(1, 100000)" do db:value "select 1" end end)).code)
 db:close()
 print(select(2, pcall(rows)).code, select(2, pcall(db.value, db, "select 1")).code)
 jobs.cancel(1)
 ]], "--yes")
-    assert.equal("true\ntrue\ttrue\ntrue\ntrue\ttrue\ttrue\nbusy\nclosed\tclosed\n", result.stdout, result.stderr)
+    assert.equal("true\ntrue\ttrue\ntrue\ntrue\ttrue\ttrue\nbusy\nbusy\nclosed\tclosed\n", result.stdout, result.stderr)
   end)
 
   it("waits for its jobs", function()

@@ -73,6 +73,21 @@ describe("the shell's place", function()
       assert.truthy(result.stdout:find("d\tu\npostgres\tapp\n", 1, true), result.stdout .. result.stderr)
     end)
 
+    it("while a job keeps the former handle busy: what each has is its own", function()
+      local result = shell([[
+former = psql(os.getenv "CONN")
+db = former
+spawn("sleeper", function() former:value "select pg_sleep(30)" end)
+further = former:value "select pg_backend_pid()"
+\c template1
+print(former ~= db, db:value "select pg_backend_pid()" ~= further)
+db:close()
+print(former:value "select pg_backend_pid()" == further)
+jobs.cancel(1)
+]], nil, { CONN = server:conninfo() })
+      assert.equal("true\ttrue\ntrue\n", result.stdout, result.stderr)
+    end)
+
     it("to a handle of the session, or where a connection string leads, in quotes too", function()
       local other = server:conninfo { dbname = "template1" }
       local result = shell(table.concat({ ("standby = psql [[%s]]\n\\c standby\n"):format(other),
