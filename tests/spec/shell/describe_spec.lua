@@ -165,7 +165,7 @@ describe("the shell describes", function()
   end)
 
   it("and says what to type for what only psql has", function()
-    refuses("\\gx", "\\gx is psql's; here: \\x on, then the statement")
+    refuses("\\gx", "\\gx is psql's; here: as \"expanded\" shows the last rows so")
     refuses("\\!ls -l", "\\! is psql's; here: sh.read")
     refuses("\\set x 1", "\\set is psql's; here: x = 1")
     refuses("\\conifo", "there is no \\conifo (did you mean \\conninfo?)")
