@@ -29,12 +29,19 @@ static bool spare_is_nested(const Psql *db, uint64_t user) {
   return false;
 }
 
-/* One that is idle, or a new one; NULL: there are too many, or nobody knows where the handle leads yet. */
+/* One that is idle, or a new one; NULL: there are too many, or nobody knows where the handle leads yet. One without a connection
+ * is made anew: the handle may know a password by now that it did not, or other credentials. */
 static PsqlSpare *spare_find(Psql *db) {
   PsqlSpare *free_slot = NULL;
+  PgPeer peer;
   for (int i = 0; i < PSQL_SPARES; i++) {
     PsqlSpare *spare = &db->spares[i];
-    if (spare->pg != NULL && !pg_busy(spare->pg)) return spare;
+    bool idle = spare->pg != NULL && !pg_busy(spare->pg);
+    if (idle && pg_peer(spare->pg, &peer)) return spare;
+    if (idle) {
+      pg_close(spare->pg);
+      spare->pg = NULL;
+    }
     if (spare->pg == NULL && free_slot == NULL) free_slot = spare;
   }
   if (free_slot != NULL) free_slot->pg = pg_twin(db->pg);

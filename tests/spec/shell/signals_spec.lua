@@ -299,6 +299,15 @@ describe("the shell and signals:", function()
       assert.is_nil(run.shell("grep -rl sesame " .. box.dir .. "; true"):find "%S")
     end)
 
+    it("that was not known yet when a second job needed it is known to the next", function()
+      open()
+      screen:line "for i = 1, 2 do spawn('sleeper ' .. i, function() db:value 'select pg_sleep(60)' end) end"
+      screen:see "password of app[^\n]*\n%(not shown%) >$"
+      screen:line "sesame-'\\17"
+      screen:see "%[job 2%] failed: [^\n]*no password supplied.*1 job[^\n]* RO>$"
+      assert.truthy(enter "select 46 as n;":find "\n +46\n")
+    end)
+
     it("that is wrong is asked for once more", function()
       open()
       screen:line "select current_user as who;"
