@@ -29,11 +29,10 @@ function Relay:cut()
   if self.fault.kill then
     proc.run(("kill -KILL -%s 2>/dev/null; :"):format(self.session or "0"))
   else
-    -- Somebody must read on, or the next write would end the process.
-    for _, name in ipairs { "out", "err" } do
-      os.execute(("setsid sh -c 'exec cat %s/%s' >/dev/null 2>&1 </dev/null &"):format(proc.quote(self.dir), name))
-    end
-    cqueues.sleep(0.03)
+    -- Somebody must read on, or the next write would end the process. The shell opens both ends before it lets go of the one that
+    -- writes: the open never blocks, it has happened when the shell has ended, and readers of a process that has gone end at once.
+    proc.must(("cd %s && exec 3<>out 4<out 3<>err 5<err 3>&- && for end in 4 5; do setsid cat <&$end 4<&- 5<&- >/dev/null 2>&1 & done")
+      :format(proc.quote(self.dir)))
   end
   self.over = true
 end
@@ -98,8 +97,8 @@ function Relay:feed()
   local mode = lfs.attributes("/proc/self/fd/0", "mode")
   local pipe
   if mode ~= "file" then
-    -- Another process waits for what may never come.
-    pipe = io.popen("exec cat 2>/dev/null", "r")
+    -- Another process waits for what may never come; it ends with this one, however that ends.
+    pipe = io.popen("exec setpriv --pdeathsig KILL cat 2>/dev/null", "r")
     source = assert(socket.dup(pipe))
     source:setmode("b", "b")
   end
