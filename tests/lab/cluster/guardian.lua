@@ -1,16 +1,19 @@
 -- What guarantees that nothing outlives the cluster: a shell in a session of its own waits for the end of a pipe which only the lab
 -- holds. However the lab ends, the shell stops the servers, kills what runs below DIR/run with all its children, and removes DIR.
 local proc = require "core.proc"
+local segments = require "core.segments"
 
 local guardian = {}
 
 -- Everything that runs names DIR/run/ in its arguments, or is a child of such a process (the sessions of sshd).
-local SCRIPT = [==[
+local SCRIPT = segments .. [==[
 trap "" HUP INT TERM
 cat >/dev/null
-dir=$1
+dir=$1 seen=
 cd /
 for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  seen="$seen
+$(segments_below "$dir/run")"
   for file in "$dir"/run/*/data/postmaster.pid; do
     [ -e "$file" ] && read -r pid <"$file" && kill -QUIT "$pid" 2>/dev/null
   done
@@ -32,6 +35,7 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   [ -e "$dir" ] || break
   sleep 0.05
 done
+forget_segments "$seen"
 ]==]
 
 function guardian.watch(dir)

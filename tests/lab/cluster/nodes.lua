@@ -95,6 +95,7 @@ fsync = off
 full_page_writes = off
 unix_socket_directories = ''
 wal_level = replica
+dynamic_shared_memory_type = mmap
 wal_log_hints = on
 max_wal_senders = 10
 max_replication_slots = 10

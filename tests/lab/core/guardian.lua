@@ -2,18 +2,21 @@
 -- waits for the end of a pipe only the lab holds open. However the lab ends (even by SIGKILL), the pipe ends
 -- with it, and the shell stops the servers and removes the directory.
 local proc = require "core.proc"
+local segments = require "core.segments"
 
 local guardian = {}
 
 -- SIGQUIT is PostgreSQL's immediate stop. Whatever else the lab was just running there (initdb, psql) goes too;
 -- a server that was just being started is found in the next round.
-local SCRIPT = [[
+local SCRIPT = segments .. [[
 trap "" HUP INT TERM
 cat >/dev/null
-dir=$1
+dir=$1 seen=
 cd /
 for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   found=
+  seen="$seen
+$(segments_below "$dir")"
   for file in $(grep -lFs -- "$dir/pg/" /proc/[0-9]*/cmdline); do
     pid=${file#/proc/}
     kill -QUIT "${pid%/cmdline}" 2>/dev/null && found=1
@@ -22,6 +25,7 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   [ -n "$found" ] || [ -e "$dir" ] || break
   sleep 0.05
 done
+forget_segments "$seen"
 ]]
 
 -- Makes a directory under the given parent (or $TMPDIR, or /tmp) that every user may enter.

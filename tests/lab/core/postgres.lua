@@ -184,6 +184,7 @@ fsync = off
 full_page_writes = off
 synchronous_commit = local
 shared_buffers = 16MB
+dynamic_shared_memory_type = mmap
 max_connections = 60
 max_wal_senders = 6
 wal_keep_size = 64MB

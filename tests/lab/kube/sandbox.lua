@@ -17,7 +17,8 @@ local sandbox = {}
 local Sandbox = {}
 Sandbox.__index = Sandbox
 
-local UNSHARE = { root = "unshare -m -u", user = "unshare -r -m -u" }
+-- IPC too: a server that is killed leaves a segment of System V shared memory, which goes with the pod.
+local UNSHARE = { root = "unshare -m -u -i", user = "unshare -r -m -u -i" }
 local ETC = { "passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "localtime", "timezone", "alternatives" }
 
 local function mode_works(dir, mode)
@@ -238,9 +239,11 @@ function Sandbox:command(argv, env, workdir)
   local words = { "/usr/bin/env", "-i", "--default-signal", "PGSH_POD=" .. self.mark }
   for name, value in pairs(env) do words[#words + 1] = name .. "=" .. self:rewrite(value) end
   if self.mode == "root" then
-    for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-m", "-u", "-r", "-w", "--" } do words[#words + 1] = word end
+    for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-m", "-u", "-i", "-r", "-w", "--" } do
+      words[#words + 1] = word
+    end
   elseif self.mode == "user" then
-    for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-U", "-m", "-u", "-r", "-w", "--preserve-credentials",
+    for _, word in ipairs { "/usr/bin/nsenter", "-t", tostring(self.holder), "-U", "-m", "-u", "-i", "-r", "-w", "--preserve-credentials",
       "--" } do
       words[#words + 1] = word
     end

@@ -7,6 +7,7 @@
 --   server:stop "immediate"; server:start(); server:remove()
 --
 -- It ends when this process does: a guardian shell holds the other end of a pipe.
+local segments = require "tests.lab.core.segments"
 local socket = require "socket"
 
 local postgres = {}
@@ -49,6 +50,7 @@ listen_addresses = '127.0.0.1'
 fsync = off
 full_page_writes = off
 shared_buffers = 16MB
+dynamic_shared_memory_type = mmap
 max_connections = 40
 wal_level = logical
 max_prepared_transactions = 5
@@ -69,6 +71,29 @@ local function write_file(path, mode, text)
   file:write(text)
   assert(file:close())
 end
+
+-- SIGQUIT is the immediate stop. A server that is just being started is found in a later round.
+local GUARDIAN = segments .. [[
+trap '' HUP INT TERM
+cat >/dev/null
+cd /
+dir=$1 seen= round=0
+while [ "$round" -lt 200 ]; do
+  round=$((round + 1)) found=
+  seen="$seen
+$(segments_below "$dir")"
+  for file in $(grep -lFs -- "$dir/data" /proc/[0-9]*/cmdline); do
+    pid=${file#/proc/}
+    kill -QUIT "${pid%/cmdline}" 2>/dev/null && found=1
+  done
+  if [ -z "$found" ]; then
+    rm -rf "$dir"
+    [ -e "$dir" ] || break
+  fi
+  sleep 0.05
+done
+forget_segments "$seen"
+]]
 
 local function unprivileged()
   if must("id -u"):match "%d+" ~= "0" then return "", nil end
@@ -130,8 +155,7 @@ function postgres.start(options)
   local self = setmetatable({ as = as, bin = binaries(), dir = dir, port = options and options.port or postgres.free_port() }, Server)
   must(("mkdir -p %s && chmod 755 %s"):format(dir, dir))
   if owner then must(("chown %s %s"):format(owner, dir)) end
-  self.guardian = assert(io.popen(("trap '' INT; cat >/dev/null; cd /; %s%s/pg_ctl -D %s/data -s -m immediate stop 2>/dev/null; rm -rf %s")
-    :format(as, self.bin, dir, dir), "w"))
+  self.guardian = assert(io.popen("exec setsid -w sh -c " .. quote(GUARDIAN) .. " guardian " .. dir .. " >/dev/null 2>&1", "w"))
   must(("cd / && %s%s/initdb -D %s/data -U postgres -A trust -N -E UTF8 --locale=C --no-instructions"):format(as, self.bin, dir))
   write_file(dir .. "/data/postgresql.conf", "a",
     SETTINGS .. ("port = %d\nunix_socket_directories = '%s'\n"):format(self.port, dir) .. (options and options.settings or ""))

@@ -37,7 +37,7 @@ TEXT
     [ "$user" = postgres ] || printf "UPDATE pg_authid SET rolname = '%s' WHERE oid = 10\n" "$(sql_quoted "$user" "'")"
     [ -z "$POSTGRES_PASSWORD" ] || printf "ALTER ROLE \"%s\" PASSWORD '%s'\n" "$(sql_quoted "$user" '"')" "$(sql_quoted "$POSTGRES_PASSWORD" "'")"
     [ "$database" = postgres ] || printf 'CREATE DATABASE "%s"\n' "$(sql_quoted "$database" '"')"
-  } | $LAB_AS postgres --single -D "$PGDATA" -F -c log_min_messages=error postgres >/dev/null
+  } | $LAB_AS postgres --single -D "$PGDATA" -F -c dynamic_shared_memory_type=mmap -c log_min_messages=error postgres >/dev/null
   echo
   echo "PostgreSQL init process complete; ready for start up."
   echo
@@ -56,4 +56,4 @@ else
   initialise
 fi
 exec $LAB_AS postgres -D "$PGDATA" -c listen_addresses="$LAB_ADDRESS" -c port="${LAB_PORT:-5432}" -c unix_socket_directories="$LAB_SOCKETS" \
-  -c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c max_connections=60 "$@"
+  -c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c dynamic_shared_memory_type=mmap -c max_connections=60 "$@"
