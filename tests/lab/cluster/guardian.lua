@@ -26,6 +26,10 @@ $(segments_below "$dir/run")"
       }
       for (i = 1; i <= NR; i++) if (hit[pid[i]]) print pid[i]
     }')
+  for pid in $found; do
+    seen="$seen
+$(segments_of "$pid")"
+  done
   if [ -n "$found" ]; then
     [ "$round" -gt 2 ] && kill -KILL $found 2>/dev/null
     sleep 0.05

@@ -18,6 +18,8 @@ $(segments_below "$dir")"
   for file in $(grep -lFs -- "PGSH_POD=$dir/" /proc/[0-9]*/environ); do
     pid=${file#/proc/}
     pid=${pid%/environ}
+    seen="$seen
+$(segments_of "$pid")"
     if [ "$round" -lt 3 ]; then kill -QUIT "$pid" 2>/dev/null; else kill -KILL "$pid" 2>/dev/null; fi
     found=1
   done

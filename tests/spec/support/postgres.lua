@@ -83,8 +83,10 @@ while [ "$round" -lt 200 ]; do
   seen="$seen
 $(segments_below "$dir")"
   for file in $(grep -lFs -- "$dir/data" /proc/[0-9]*/cmdline); do
-    pid=${file#/proc/}
-    kill -QUIT "${pid%/cmdline}" 2>/dev/null && found=1
+    pid=${file#/proc/} pid=${pid%/cmdline}
+    seen="$seen
+$(segments_of "$pid")"
+    kill -QUIT "$pid" 2>/dev/null && found=1
   done
   if [ -z "$found" ]; then
     rm -rf "$dir"
