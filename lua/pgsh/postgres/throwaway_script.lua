@@ -19,7 +19,11 @@ while [ ! -e "$dir/stop" ] && [ "$missing" -lt 15 ] && alive "$@"; do
   sleep 0.2
   [ -d "$dir" ] && missing=0 || missing=$((missing + 1))
 done
-round=0
+# A server that SIGKILL ends, or any signal while initdb runs it, leaves shared memory: a segment of System V, files in /dev/shm.
+memory() {
+  sed -n 's|.* \([0-9][0-9]*\) */SYSV.*|\1|p; s|.* \(/dev/shm/PostgreSQL[.][0-9]*\)$|\1|p' "/proc/$1/maps" 2>/dev/null
+}
+round=0 seen=
 while [ "$round" -lt 100 ]; do
   round=$((round + 1)) found=
   signal=QUIT
@@ -27,13 +31,16 @@ while [ "$round" -lt 100 ]; do
   for file in $(grep -lFs -- "$dir/run/data" /proc/[0-9]*/cmdline); do
     pid=${file#/proc/} pid=${pid%/cmdline}
     IFS= read -r name 2>/dev/null <"/proc/$pid/comm" || continue
-    case $name in postgres|initdb|pg_ctl) kill -$signal "$pid" 2>/dev/null && found=1 ;; esac
+    case $name in postgres|initdb|pg_ctl) seen="$seen $(memory "$pid")"; kill -$signal "$pid" 2>/dev/null && found=1 ;; esac
   done
   if [ -z "$found" ]; then
     rm -rf -- "$dir" 2>/dev/null
     [ -e "$dir" ] || break
   fi
   sleep 0.05
+done
+for one in $seen; do
+  case $one in /*) rm -f -- "$one" ;; *) ipcrm -m "$one" 2>/dev/null ;; esac
 done
 ]]
 
