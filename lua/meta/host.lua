@@ -102,8 +102,9 @@ function host.spawn(name, f, ...) end
 ---Call f(...) in a shield: a cancel is delivered after it; waits.
 function host.shield(f, ...) end
 ---How often Ctrl-C was pressed since the last call; also clears the current task's cancel, so that the operator can be asked.
+---@param look? boolean              # only say it: they stay as they are
 ---@return integer
-function host.interrupts() end
+function host.interrupts(look) end
 
 ---The targets of the run, in the order they were named.
 ---@return {kind:string, name:string, detail:string?}[]

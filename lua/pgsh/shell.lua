@@ -105,7 +105,8 @@ local function ticker(label)
     local begun = host.mono()
     host.sleep(2)
     while true do
-      host.emit("progress", { text = ("%s   %s · ^C cancels"):format(label, host.span(host.mono() - begun)) })
+      local keys = host.interrupts(true) > 0 and "cancelling; ^C stops waiting for that" or "^C cancels"
+      host.emit("progress", { text = ("%s   %s · %s"):format(label, host.span(host.mono() - begun), keys) })
       host.sleep(TICK_S)
     end
   end)

@@ -149,7 +149,9 @@ static int l_host_shield(lua_State *L) {
 static int l_host_interrupts(lua_State *L) {
   Vm *vm = vm_of(L);
   Task *task = task_current(L);
+  bool look = lua_toboolean(L, 1);
   lua_pushinteger(L, vm_interrupts(vm));
+  if (look) return 1;
   vm_interrupts_clear(vm);
   if (task != NULL) task_clear_cancel(task);
   return 1;

@@ -108,8 +108,11 @@ static void live_add_wait(Buf *out, const FoldWait *wait, const char *title, int
 }
 
 /* What the running step is doing, as its note. */
-static void live_add_doing(Buf *out, const Fold *fold, const char *title, int64_t since_ms) {
-  if (fold->wait_count > 0)
+static void live_add_doing(Buf *out, const View *view, const char *title, int64_t since_ms) {
+  const Fold *fold = &view->fold;
+  if (view->setup.shell && fold->progress != NULL) /* the entry's; waits may be those of jobs */
+    buf_add_str(out, fold->progress);
+  else if (fold->wait_count > 0)
     live_add_wait(out, &fold->waits[fold->wait_count - 1], title, since_ms);
   else if (fold->progress != NULL)
     buf_add_str(out, fold->progress);
@@ -157,7 +160,7 @@ static void live_add_step(View *view, Region *region, int64_t now) {
   view_term_title(&line, step);
   clock_span(now - step->started_ms, span);
   line_add_right(&line, STYLE_PLAIN, span, view_term_duration_column(view));
-  live_add_doing(&note, &view->fold, step->title, step->started_ms);
+  live_add_doing(&note, view, step->title, step->started_ms);
   live_end_with_note(view, region, &line, buf_str(&note));
   buf_fini(&note);
 }
@@ -166,7 +169,7 @@ static void live_add_step(View *view, Region *region, int64_t now) {
 static void live_add_loose(View *view, Region *region, int64_t now) {
   Buf note = {0};
   Line line;
-  live_add_doing(&note, &view->fold, NULL, -1);
+  live_add_doing(&note, view, NULL, -1);
   if (note.len > 0) {
     live_begin_line(view, region, &line);
     line_add(&line, STYLE_PLAIN, " ");

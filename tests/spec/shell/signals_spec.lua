@@ -52,9 +52,9 @@ describe("the shell and signals:", function()
       open()
       enter "done = 0 spawn('worker', function() while true do wait(0.2) done = done + 1 end end)"
       screen:line "sh.read { 'sh', '-c', 'trap : INT TERM; while :; do sleep 1; done' }"
-      socket.sleep(0.7)
+      screen:see "%^C cancels"
       screen:keys "C-c"
-      socket.sleep(0.3)
+      screen:see "cancelling; %^C stops waiting for that"
       screen:keys "C-c"
       screen:see "given up waiting.*1 job RO>$"
       local before = tonumber(enter "done":match "\n(%d+)\n")
