@@ -13,19 +13,9 @@
 
 #include "api/host.h"
 #include "base/buf.h"
+#include "base/file.h"
 
 #define FILES_MOST 2000 /* a completion must be quick */
-
-static bool file_write_all(int fd, const char *bytes, size_t len) {
-  while (len > 0) {
-    ssize_t done = write(fd, bytes, len);
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return false;
-    bytes += done;
-    len -= (size_t)done;
-  }
-  return true;
-}
 
 /* Every directory above path that is not there yet, for its owner only. */
 static void file_make_parents(const char *path) {

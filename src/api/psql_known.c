@@ -1,43 +1,44 @@
 /* psql_known: what the shell asks of a handle besides its methods, all without a word to the server: another handle beside it,
  * and what is known of its connection. */
 #include <lauxlib.h>
-#include <string.h>
-
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/psql.h"
 #include "run/run.h"
 
-void psql_push_twin(lua_State *L, int index) {
-  const Psql *db = psql_check(L, index);
-  Psql *twin = lua_newuserdatauv(L, sizeof *twin, 1);
-  *twin = *db;
-  twin->pg = NULL;
-  twin->scope = NULL;
-  memset(twin->spares, 0, sizeof twin->spares);
+/* A handle like it, without a connection. */
+static Psql *known_push_copy(lua_State *L, const Psql *db) {
+  Psql *copy = lua_newuserdatauv(L, sizeof *copy, 1);
+  *copy = *db;
+  copy->pg = NULL;
+  copy->scope = NULL;
+  memset(copy->spares, 0, sizeof copy->spares);
   luaL_setmetatable(L, PSQL_HANDLE_NAME);
-  twin->pg = pg_twin(db->pg);
-  if (twin->pg != NULL) return;
+  return copy;
+}
+
+/* nil instead of the one on top when it leads nowhere. */
+static bool known_leads(lua_State *L, const Psql *copy) {
+  if (copy->pg != NULL) return true;
   lua_pop(L, 1);
   lua_pushnil(L);
+  return false;
+}
+
+void psql_push_twin(lua_State *L, int index) {
+  const Psql *db = psql_check(L, index);
+  Psql *twin = known_push_copy(L, db);
+  twin->pg = pg_twin(db->pg);
+  known_leads(L, twin);
 }
 
 void psql_push_beside(lua_State *L, int index, const char *dbname, const char *user) {
   const Psql *db = psql_check(L, index);
-  Psql *beside = lua_newuserdatauv(L, sizeof *beside, 1);
-  *beside = *db;
-  beside->pg = NULL;
-  beside->scope = NULL;
-  memset(beside->spares, 0, sizeof beside->spares);
-  luaL_setmetatable(L, PSQL_HANDLE_NAME);
+  Psql *beside = known_push_copy(L, db);
   char *name = NULL;
   beside->pg = pg_beside(db->pg, beside, dbname, user, &name);
-  if (beside->pg == NULL) {
-    lua_pop(L, 1);
-    lua_pushnil(L);
-  } else if (dbname != NULL) {
-    beside->target = guard_target(run_of(L)->guard, "psql", name, NULL);
-  }
+  if (known_leads(L, beside) && dbname != NULL) beside->target = guard_target(run_of(L)->guard, "psql", name, NULL);
   free(name);
 }
 

@@ -53,7 +53,7 @@ bool file_mark_looks_same(const FileMark *before, const FileMark *now) {
 
 bool file_mark_same(const FileMark *before, const FileMark *now) { return before->sure && file_mark_looks_same(before, now); }
 
-static bool file_write_all(int fd, const char *bytes, size_t len) {
+bool file_write_all(int fd, const char *bytes, size_t len) {
   while (len > 0) {
     ssize_t n = write(fd, bytes, len);
     if (n < 0 && errno == EINTR) continue;

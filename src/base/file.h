@@ -13,6 +13,8 @@
 bool file_read(const char *path, size_t limit, Buf *text, Err *err);
 /* Replace, as a draft that is published at once. On failure the old file is untouched. */
 bool file_write(const char *path, const void *bytes, size_t len, unsigned mode, Err *err);
+/* Write all of it to a descriptor that blocks, however often it is interrupted; else errno says why not. */
+bool file_write_all(int fd, const char *bytes, size_t len);
 
 /* A file in the making, under a temporary name in its directory: ".dump.sql.gz.Xy12ab.part", told from the whole by its name also
  * after a power cut. May be used on any thread, by one at a time; all of it may block. */
