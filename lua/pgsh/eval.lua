@@ -1,5 +1,6 @@
 -- eval: `pgsh -e CODE` and `pgsh -`: Lua in the script environment, effects at once, no journal.
 
+local errors = require "pgsh.errors"
 local host = require "pgsh.host"
 local load = require "pgsh.load"
 local session = require "pgsh.session"
@@ -53,7 +54,8 @@ end
 ---`pgsh -`: a script from standard input.
 ---@param invocation table
 function eval.stdin(invocation)
-  local text = io.stdin:read(LIMIT) or "" -- before anything runs: there is nothing yet that could be kept waiting
+  local text = io.stdin:read(LIMIT + 1) or "" -- before anything runs: there is nothing yet that could be kept waiting
+  if #text > LIMIT then errors.usage(("standard input holds more than %d MiB, which is no script"):format(LIMIT >> 20)) end
   local env = prepare(invocation)
   local f, problem = host.compile(text, "=(standard input)", env)
   if not f then refuse(problem, text, "SQL: pgsh without the -") end

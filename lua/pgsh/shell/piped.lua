@@ -1,6 +1,7 @@
 -- piped: a shell that nobody types in: entries from standard input or from -c, one after the other, until the first that fails.
 
 local host = require "pgsh.host"
+local errors = require "pgsh.errors"
 
 local piped = {}
 
@@ -14,7 +15,11 @@ function piped.given(current)
   local given = current.options.command
   if given and #given > 0 then return given end
   if host.interactive() then return nil end
-  return { ((io.stdin:read(LIMIT) or ""):gsub("^\239\187\191", ""):gsub("^#![^\n]*", "", 1)) }
+  local text = io.stdin:read(LIMIT + 1) or ""
+  if #text > LIMIT then -- half of it must not run
+    errors.usage(("standard input holds more than %d MiB: data goes through a pipe into db:copy_in"):format(LIMIT >> 20))
+  end
+  return { (text:gsub("^\239\187\191", ""):gsub("^#![^\n]*", "", 1)) }
 end
 
 -- Can this line make what was not whole before it whole? Then it is worth looking again.

@@ -57,6 +57,17 @@ create or replace function pg_temp.f() returns int begin atomic select 1; select
     assert.is_nil(shell("select 1; select 1/0; select 2;\n").stdout:find "2")
   end)
 
+  it("runs nothing of what is too long to be read whole", function()
+    local result = shell("create table half (a int);\n" .. ("-- 16 bytes long\n"):rep(1 << 20), "--yes")
+    assert.equal(2, result.exit)
+    assert.truthy(result.stderr:find("more than 16 MiB", 1, true), result.stderr)
+    assert.equal("", server:psql "select to_regclass('half')")
+    result = shell("print 'half'\n" .. ("-- 16 bytes long\n"):rep(1 << 18), "-")
+    assert.equal(2, result.exit)
+    assert.truthy(result.stderr:find("more than 4 MiB", 1, true), result.stderr)
+    assert.equal("", result.stdout)
+  end)
+
   it("takes entries from the command line", function()
     local result = shell("", "-c", "select 1 as one; select 2 as two;", "-c", "x = 3\nx")
     assert.equal("one\n1\ntwo\n2\n3\n", result.stdout)
