@@ -17,7 +17,8 @@ struct Vm {
   Slab slab;
   void *user;
   const VmModule *modules;
-  Task *tasks; /* all that are not freed */
+  Task *tasks; /* that have not ended: all are looked at when one of them ends */
+  Task *ended; /* that are not freed */
   uint64_t spawned;
   /* Shared with signal handlers. */
   lua_State *volatile running; /* the coroutine that executes now */

@@ -24,7 +24,8 @@ struct Task {
   int thread_ref;
   int arguments; /* values on L for the first resume, the function included */
   char *name;
-  Task *parent, *next;
+  Task *parent;
+  Task *next, **link; /* in one of the Vm's lists */
   Deferred start;
   Op *op; /* what it waits for; its box is on top of L's stack */
   void *scope;
@@ -63,11 +64,20 @@ static int l_body(lua_State *L) {
 
 /* ---- life ------------------------------------------------------------------------------------------------------------- */
 
+static void task_enlist(Task *task, Task **list) {
+  task->next = *list;
+  task->link = list;
+  if (*list != NULL) (*list)->link = &task->next;
+  *list = task;
+}
+
+static void task_unlist(Task *task) {
+  *task->link = task->next;
+  if (task->next != NULL) task->next->link = task->link;
+}
+
 static void task_free(Task *task) {
-  Task **link = &task->vm->tasks;
-  while (*link != task)
-    link = &(*link)->next;
-  *link = task->next;
+  task_unlist(task);
   if (task->vm->L != NULL) luaL_unref(task->vm->L, LUA_REGISTRYINDEX, task->thread_ref);
   free(task->name);
   free(task);
@@ -92,8 +102,7 @@ Task *task_spawn(lua_State *L, int nargs, const char *name) {
   *task = (Task){.vm = vm, .L = thread, .thread_ref = ref, .parent = parent, .refs = 2, .arguments = nargs + 1};
   task->id = ++vm->spawned;
   task->name = mem_strdup(name);
-  task->next = vm->tasks;
-  vm->tasks = task;
+  task_enlist(task, &vm->tasks);
   if (parent != NULL) {
     task->scope = parent->scope;
     task->deadline = parent->deadline;
@@ -117,6 +126,9 @@ bool task_done(const Task *task) { return task->done; }
 static void task_finish(Task *task, int status, int nresults) {
   lua_State *L = task->L;
   task->done = true;
+  task->parent = NULL;
+  task_unlist(task);
+  task_enlist(task, &task->vm->ended);
   if (status != LUA_OK) { /* the trampoline itself failed: out of memory */
     task->failed = true;
     lua_settop(L, 0);
@@ -128,7 +140,7 @@ static void task_finish(Task *task, int status, int nresults) {
   }
   for (Task *t = task->vm->tasks; t != NULL; t = t->next) {
     if (t->parent != task) continue;
-    if (!t->done) task_cancel(t, ERR_CANCELLED);
+    task_cancel(t, ERR_CANCELLED);
     t->parent = NULL;
   }
   JoinOp *join = task->joiners;
@@ -345,8 +357,8 @@ void task_shutdown(Vm *vm) {
 }
 
 void task_free_rest(Vm *vm) {
-  for (Task *t = vm->tasks, *next; t != NULL; t = next) {
-    next = t->next;
-    task_free(t);
-  }
+  while (vm->tasks != NULL)
+    task_free(vm->tasks);
+  while (vm->ended != NULL)
+    task_free(vm->ended);
 }
