@@ -69,12 +69,43 @@ function run.disk(bytes, slow_ms, hold)
   return { ASAN_OPTIONS = SANITIZED, LD_PRELOAD = shim "full", FULL_AT = bytes, FULL_SLOW = slow_ms, FULL_HOLD = hold }
 end
 
+-- Ends what has the box's mark in its environment, and takes its directory away. What cleans up after a process that was killed (a
+-- throwaway server's guardian) is given the time to.
+local CLEAN = [[
+clean() {
+  round=0
+  while [ "$round" -lt 200 ]; do
+    marked=$(grep -lsxzF -- "SPEC_BOX=$1" /proc/[0-9]*/environ)
+    [ -n "$marked" ] || break
+    signal=TERM
+    [ "$round" -lt 150 ] || signal=KILL
+    for file in $marked; do
+      file=${file%/environ}
+      [ "$round" != 0 ] && [ "$round" -lt 150 ] || kill -$signal "${file#/proc/}" 2>/dev/null
+    done
+    round=$((round + 1))
+    sleep 0.05
+  done
+  rm -rf -- "$1"
+}
+]]
+
+-- Removes the boxes of a process that was killed: its standard input ends with that.
+local GUARDIAN = "trap '' HUP INT TERM; cd /; set --; while read -r dir; do set -- \"$@\" \"$dir\"; done; "
+  .. "for dir; do if [ -d \"$dir\" ]; then clean \"$dir\"; fi; done"
+
+local guardian
+
 -- A directory with home and state, gone with box:remove(), and with it what still runs.
 function run.box(env)
   local dir = run.shell "mktemp -d"
+  guardian = guardian or assert(io.popen("exec setsid -w sh -c " .. quote(CLEAN .. GUARDIAN) .. " >/dev/null 2>&1", "w"))
+  guardian:write(dir, "\n")
+  guardian:flush()
   os.execute(("mkdir -p %s/home %s/state %s/out"):format(dir, dir, dir))
   local self = setmetatable({ dir = dir, count = 0, processes = {}, env = {
     PATH = os.getenv "PATH", HOME = dir .. "/home", XDG_STATE_HOME = dir .. "/state", LANG = "C.UTF-8", PWD = run.shell "pwd",
+    SPEC_BOX = dir, PGSH_SPEC = os.getenv "PGSH_SPEC",
   } }, Box)
   for name, value in pairs(env or {}) do self.env[name] = value end
   return self
@@ -84,7 +115,7 @@ function Box:remove()
   for _, process in ipairs(self.processes) do
     if process.pipe and process:alive() then process:signal "KILL" end
   end
-  os.execute("rm -rf " .. quote(self.dir))
+  os.execute(CLEAN .. "clean " .. quote(self.dir))
 end
 
 local function environment(self, more)
