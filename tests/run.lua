@@ -2,7 +2,7 @@
 --
 -- Several files: each in a process of its own, JOBS at a time (default: one more than there are processors, since many wait for
 -- a failover or a pod), those that take longest first, so that the run does not end in waiting for one of them. What a file
--- printed is shown whole when it has ended.
+-- printed is shown whole when it has ended. A file fails that leaves a process running: each has a mark in its environment.
 local host = require "pgsh.host"
 local sh = require "pgsh.sh"
 
@@ -43,6 +43,25 @@ local function run_here(paths)
   require "busted.runner" { standalone = false }
 end
 
+-- What has the mark in its environment, as far as that may be read; guardians need a moment to clean up.
+local STRAGGLERS_S = 15
+local SURVIVORS = [[
+for file in $(grep -lsxzF -- "PGSH_SPEC=$1" /proc/[0-9]*/environ); do
+  pid=${file#/proc/} pid=${pid%/environ}
+  read -r line 2>/dev/null <"/proc/$pid/stat" || continue
+  case ${line##*) } in Z*) continue ;; esac
+  printf '  %s %s\n' "$pid" "$(tr '\0\n' '  ' 2>/dev/null <"/proc/$pid/cmdline" | cut -c 1-200)"
+done]]
+
+local function survivors(mark)
+  local deadline, seen = host.mono() + STRAGGLERS_S * 1000, nil
+  repeat
+    if seen then host.sleep(0.2) end
+    seen = sh.read({ "sh", "-c", SURVIVORS, "survivors", mark }).out
+  until seen == "" or host.mono() > deadline
+  return seen
+end
+
 local function run_all(files, jobs)
   local passed, failed, ended, start = 0, 0, 0, host.mono()
   local next_file, program = 0, host.getenv "PGSH" or "./pgsh"
@@ -50,17 +69,23 @@ local function run_all(files, jobs)
     while next_file < #files do
       next_file = next_file + 1
       local file = files[next_file]
+      local mark = ("%s %d"):format(file, host.pid)
       local ok, result = pcall(sh.read, { program, "lua", "tests/run.lua", file }, {
-        ok = { 0, 1 }, limit = "64M", timeout = "15m", env = { JOBS = "1" },
+        ok = { 0, 1 }, limit = "64M", timeout = "15m", env = { JOBS = "1", PGSH_SPEC = mark },
       })
       if not ok then result = { exit = 1, out = "", err = ("FAIL %s: %s\n"):format(file, tostring(result)) } end
       local said, good, bad = result.out:match "^(.-)(%d+) passed, (%d+) failed%s*$"
       -- A file that did not come to its end has failed, whatever its parts did.
       good, bad = tonumber(good) or 0, tonumber(bad) or 1
       if result.exit ~= 0 and bad == 0 then bad = 1 end
+      local left = survivors(mark)
+      if left ~= "" then
+        bad = bad + 1
+        left = ("FAIL %s left running:\n%s"):format(file, left)
+      end
       passed, failed = passed + good, failed + bad
       ended = ended + 1
-      io.write(said or result.out, result.err)
+      io.write(said or result.out, result.err, left)
       io.flush()
     end
   end
