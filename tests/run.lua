@@ -69,7 +69,7 @@ local function run_all(files, jobs)
     while next_file < #files do
       next_file = next_file + 1
       local file = files[next_file]
-      local mark = ("%s %d"):format(file, host.pid)
+      local mark = ("%s:%d"):format(file, host.pid)
       local ok, result = pcall(sh.read, { program, "lua", "tests/run.lua", file }, {
         ok = { 0, 1 }, limit = "64M", timeout = "15m", env = { JOBS = "1", PGSH_SPEC = mark },
       })

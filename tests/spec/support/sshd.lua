@@ -200,11 +200,18 @@ LogLevel VERBOSE
 ]]
 
 local function daemon_config(self, i, options)
-  local list = { options.settings or "", SETTINGS, ("MaxSessions %d"):format(options.max_sessions or 1000),
+  -- Of several SetEnv the first counts.
+  local settings, more = options.settings or "", ""
+  settings = settings:gsub("SetEnv ([^\n]+)", function(words)
+    more = more .. " " .. words
+    return ""
+  end)
+  if os.getenv "PGSH_SPEC" then more = more .. " PGSH_SPEC=" .. os.getenv "PGSH_SPEC" end
+  local list = { settings, SETTINGS, ("MaxSessions %d"):format(options.max_sessions or 1000),
     "MaxStartups " .. (options.max_startups or "1000"), -- of which the last counts, not the first
     ("ListenAddress 127.0.0.1:%d"):format(self.ports[i]),
     -- bash takes a second level for a reason not to read the user's .bashrc.
-    ("SetEnv PGSH_SSHD=%s SHLVL=2"):format(self.dir),
+    ("SetEnv PGSH_SSHD=%s SHLVL=2%s"):format(self.dir, more),
     ("AuthorizedKeysFile %s/authorized_keys"):format(self.dir), ("TrustedUserCAKeys %s/user_ca.pub"):format(self.dir) }
   for _, kind in ipairs(self.kinds) do
     local path = keygen(self.dir, ("host%d_%s"):format(i, kind), kind)
