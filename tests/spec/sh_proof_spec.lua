@@ -133,7 +133,7 @@ describe("a proof", function()
   end)
 
   it("does not belong to what is shown, nor to what a resumed run is matched by", function()
-    local box <close> = setmetatable(support.box(), { __index = getmetatable(support.box()).__index, __close = function(b) b:close() end })
+    local box <close> = support.box()
     local text = [[step "One" (function()
       sh.run({ "sh", "-c", "echo x >>did; printf 'NONCE:000\\n'" }, { proof = "NONCE", what = "far it" })
       if FAIL then fail "no" end

@@ -26,6 +26,8 @@ function Box:close()
   sh.run { "rm", "-rf", self.dir }
 end
 
+Box.__close = Box.close
+
 ---Write a file; returns its name.
 function Box:write(name, text)
   local handle = assert(io.open(self.dir .. "/" .. name, "w"))
