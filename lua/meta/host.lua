@@ -191,9 +191,9 @@ function host.passwords(f) end
 ---@return string verdict, string name
 function host.sql_guard(sql) end
 ---Why it may not be possible to take a statement back ("drop", "delete without where"), or nil; whether that is sure; whether it is an
----UPDATE or DELETE, so that the planner can say how many rows.
+---UPDATE or DELETE, so that the planner can say how many rows; how it locks, as a sentence, when that is what matters.
 ---@param sql string
----@return string? what, boolean told, boolean rows
+---@return string? what, boolean told, boolean rows, string? locks
 function host.sql_danger(sql) end
 ---A statement with its passwords hidden; they are known as secrets from now on. nil: it holds none.
 ---@param sql string

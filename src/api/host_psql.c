@@ -19,7 +19,8 @@ static int l_host_sql_guard(lua_State *L) {
   return 2;
 }
 
-/* sql_danger(text): why it may not be possible to take it back, or nil; is that sure; is it an UPDATE or DELETE. */
+/* sql_danger(text): why it may not be possible to take it back, or nil; is that sure; is it an UPDATE or DELETE; how it
+ * locks, or nil. */
 static int l_host_sql_danger(lua_State *L) {
   size_t len;
   const char *sql = luaL_checklstring(L, 1, &len);
@@ -30,7 +31,8 @@ static int l_host_sql_danger(lua_State *L) {
     lua_pushnil(L);
   lua_pushboolean(L, danger.told);
   lua_pushboolean(L, danger.rows);
-  return 3;
+  lua_pushstring(L, danger.locks);
+  return 4;
 }
 
 /* sql_hide(text): the text without the passwords in it, which are known as secrets from now on; nil: it holds none. */

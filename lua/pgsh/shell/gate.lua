@@ -77,6 +77,14 @@ function gate.danger(change)
   if change.show:lower():find("^%s*rm%s") then return "rm", true end
 end
 
+-- How it keeps others waiting, when that is what matters.
+local function locks_of(change)
+  for _, statement in ipairs(change.kind == "psql" and change.statements or {}) do
+    local sentence = select(4, host.sql_danger(statement[1]))
+    if sentence then return sentence end
+  end
+end
+
 ---Is a window open for it? Closes what has run out.
 ---@param target string
 ---@return table?
@@ -109,7 +117,7 @@ local function planned(handle, statement, options)
     if kind == "Outer" or kind == "Member" then rows = rows + below["Plan Rows"] end
   end
   local live = rows > FEW_ROWS and root["Relation Name"] and handle:value(LIVE, root.Schema, root["Relation Name"], options)
-  return rows, live and live > 0 and rows * 2 > live
+  return rows, live and live > 0 and rows * 2 >= live
 end
 
 -- Of all its statements. A failure (a table that an earlier statement makes) is not worth a word: the change itself will tell.
@@ -145,6 +153,7 @@ local function rendering(self, change, about)
   if about.danger then
     add(about.danger .. (about.sure and ": this cannot be taken back" or ": nobody can tell from here what it changes, or take it back"))
   end
+  if about.locks then add(about.locks) end
   return table.concat(lines, "\n")
 end
 
@@ -208,9 +217,10 @@ function Gate:check(change)
   end
   local about, window = { production = self:is_production(change.target, change.address) }, self:window(change.target)
   about.danger, about.sure = gate.danger(change)
+  about.locks = locks_of(change)
   if host.interactive() or not window then about.rows, about.most = estimate(change) end
   local many = about.rows and (about.rows > MANY_ROWS or about.most)
-  if not window or about.danger or many then
+  if not window or about.danger or about.locks or many then
     if not asked(self, change, about) then errors.raise("refused", "not made: %s", change.show) end
   end
   lock(self, change)

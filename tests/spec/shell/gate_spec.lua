@@ -75,6 +75,27 @@ describe("the shell's gate", function()
       screen:see(RW .. "$")
     end)
 
+    it("asks about a SELECT that turns out to write, unless it says itself what", function()
+      server:psql [[create or replace function purge() returns int language sql as 'delete from few where id > 10 returning id';
+        create or replace view purging as select purge(); create sequence if not exists counter]]
+      for _, text in ipairs { "select purge();", "select * from purging;", "db:execute 'select nextval($$counter$$), purge()'" } do
+        assert.truthy(asks(RW, text):find "select: nobody can tell from here what it changes, or take it back", text)
+      end
+      assert.equal("20", server:psql "select count(*) from few")
+      type_at(RW, "select setval('counter', (select max(id) from few));")
+      screen:see "20\n.*1 row"
+      screen:see(RW .. "$")
+      type_at(RW, "select id from few where id = 7 for update;")
+      screen:see "7\n.*1 row"
+      screen:see(RW .. "$")
+      server:psql "drop view purging; drop function purge; drop sequence counter"
+    end)
+
+    it("asks about what only locks, and about a type that may lose data", function()
+      assert.truthy(asks(RW, "vacuum full few;"):find "locks the table against everybody while it runs\n")
+      assert.truthy(asks(RW, "alter table few alter id type smallint;"):find "alter … type: this cannot be taken back")
+    end)
+
     it("asks when many rows are touched, or most of the table, and says how many", function()
       assert.truthy(asks(RW, "db:execute('update many set a = 1 where id > $1', 100)"):find "about 149%d%d rows, by the planner's estimate")
       assert.truthy(asks(RW, "update many set a = 1 where id between 1 and 9000;"):find "about 9%d%d%d rows, .*: most of the table\n")

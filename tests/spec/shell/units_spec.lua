@@ -201,6 +201,12 @@ describe("danger", function()
       "update t set a = $x$ where b = 1 $x$", "delete from t returning (select 1 from u where b = 1)", "delete from \"where\"",
       "with x as (select 1) delete from t", "with x as (select id from u where a = 1) update t set a = 1", "explain analyze delete from t",
       "alter table t alter column a type int using 0", "select \"pg_promote\"()", "select pg_catalog.lo_unlink(1)",
+      "alter table t alter c type date", "alter table t alter column c set data type int",
+      "alter system reset all", "delete from t where a = a", "delete from t where \"A\" = \"A\" and b <= b",
+      "delete from t where a = 1 or true",
+      "delete from t where (1 = 1 or a = 2) and true", "update t set a = 1 where a < 0 or exists (select 1)",
+      "delete from t where ((a = a))",
+      "delete from t where a = 1 or (b = b and 2 > 1) or c = 3 returning a",
       "select pg_drop_replication_slot('s')", "select pg_replication_slot_advance('s', '0/0')", "copy t to '/tmp/x'" } do
       local what, sure = danger(text)
       assert.truthy(what, text)
@@ -214,7 +220,10 @@ describe("danger", function()
     for _, text in ipairs { "do $$ begin delete from t; end $$", "call p(1)",
       "with x as (delete from d4 where id = 1 returning id) select * from x",
       "with a as (select 1), x as materialized (update t set a = 1 where b = 2 returning a) select * from x", "copy t to program 'x'",
-      "merge into t using s on t.a = s.a when matched then delete", "select dblink_exec('x', 'y')", "delete from t where a = 'x" } do
+      "merge into t using s on t.a = s.a when matched then delete", "select dblink_exec('x', 'y')", "select purge()",
+      "select * from looks_harmless",
+      "select nextval('s'), app.purge()", "(select purge())", "with x as (select 1) select purge() from x", "select app.nextval('s')",
+      "select purge() from t for update", "explain analyze select purge()", "values (purge())", "delete from t where a = 'x" } do
       local what, sure = danger(text)
       assert.truthy(what, text)
       assert.is_false(sure, text)
@@ -224,13 +233,39 @@ describe("danger", function()
   it("is nothing else", function()
     for _, text in ipairs { "delete from t where a = 1", "update t set a = 1 where b = 2", "insert into t values (1)",
       "create index i on t (a)", "alter table t add column dropped int", "vacuum t", "alter table t alter a drop not null",
-      "alter table t rename to u", "reindex table t", "select pg_switch_wal()", "update t set a = 'drop' where \"true\"",
+      "alter table t rename to u", "reindex table t", "select pg_switch_wal()", "select nextval('s')",
+      "select setval('s', (select coalesce(max(id), 1) from t))", "select pg_catalog.nextval('s')", "select * from t for update",
+      "select * from t where a in (1, 2) for no key update", "select a into u from t", "alter table t add type text",
+      "alter table t rename type to kind", "alter table t rename kind to type", "alter type t add value 'x'",
+      "create or replace view v as select 1",
+      "delete from t where a = b", "delete from t where t.a = u.a", "delete from t where a = a + 1", "delete from t where a = 1 or b = 2",
+      "delete from t where a = 1 and true", "delete from t where (a = 1 or false) and b between 1 and 2 or c = any(array[1])",
+      "delete from t where exists (select 1 from u where u.id = t.id)", "delete from t where a = 1 or b = 'x'",
+      "delete from t where a = -a",
+      "delete from t where coalesce(a, true) or b in (1, 2)", "update t set a = 'drop' where \"true\"",
       "insert into t values (1) on conflict (a) do update set b = 2", "with u as (select 1) insert into t select * from u",
       "with x as (select id from t where a = 1 for update) update t set a = 2 where id in (select id from x)",
       "delete from t using u where t.a = u.a", "merge into t using s on t.a = s.a when not matched then insert values (1)",
       "comment on table t is 'drop (delete from t)'", "create table t (a int) -- drop table t",
       "create function f() returns void language sql as 'delete from t'", "grant delete on t to r" } do
       assert.is_nil(danger(text), text)
+    end
+  end)
+
+  it("is not a lock, which is told all the same", function()
+    local function locks(sql)
+      local what, _, _, sentence = host.sql_danger(sql)
+      assert.is_nil(what, sql)
+      return sentence
+    end
+    for _, text in ipairs { "vacuum full t", "VACUUM (FULL, analyze) t", "cluster t", "cluster", "lock table t",
+      "refresh materialized view v" } do
+      assert.equal("locks the table against everybody while it runs", locks(text), text)
+    end
+    assert.equal("locks the table against every change while it runs", locks "reindex table t")
+    for _, text in ipairs { "vacuum t", "reindex (concurrently) table t", "reindex table concurrently t", "analyze t",
+      "refresh materialized view concurrently v", "create or replace view v as select 1", "create index concurrently i on t (a)" } do
+      assert.is_nil(locks(text), text)
     end
   end)
 
