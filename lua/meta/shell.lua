@@ -6,8 +6,9 @@
 ---@type pgsh.Psql
 db = nil
 
----Changes to a target are not asked about for some minutes (what cannot be taken back still is, and so is an UPDATE or DELETE of more
----than 10,000 rows or of most of a table, as the planner thinks). Logged; the prompt shows what is left. A production target asks for its
+---Changes to a target, as the user that db (or the handle) is there, are not asked about for some minutes. Still asked about is what cannot
+---be taken back, or is in a function so that nobody can tell, what locks a table against everybody (VACUUM FULL), and an UPDATE or DELETE of
+---more than 10,000 rows or of half a table or more, as the planner thinks. Logged; the prompt shows what is left. A production target asks for its
 ---name to be typed; without a terminal it needs the flag that the change itself would need. Only in the shell.
 ---@param target? any                        # a handle, or the name of a target of this session; default db
 ---@param reason string                      # why; it is journaled
@@ -19,9 +20,9 @@ function ro(target) end
 ---Such windows also end when nothing was entered, and nothing ran, for so long; default "10m". Also for init.lua. Only in the shell.
 ---@param duration string|number
 function idle(duration) end
----More targets to treat as production: Lua patterns that their name or address is searched for, in lower case. Known are "prod",
----"production", "prd" and "live" as words, or at the end of one as in shopprod, but not non-prod or pre-prod; PGSH_PRODUCTION holds more. Its
----place is init.lua. Only in the shell.
+---More targets to treat as production: Lua patterns that their name or address is searched for, in lower case. Known are "prod"
+---and "prd" as words or at the end of one as in shopprod, what begins with "production", and "live" as a word of its own, but not non-prod or
+---pre-prod; PGSH_PRODUCTION holds more. Its place is init.lua. Only in the shell.
 ---@param ... string
 function production(...) end
 ---Changes are only shown from now on; dry_run(false) ends it. Only in the shell.
