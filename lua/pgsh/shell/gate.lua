@@ -18,7 +18,7 @@ local FEW_ROWS = 100    -- and so is most of a table, unless it is as small as t
 
 ---@class pgsh.Gate
 ---@field shell table
----@field windows table<string, {until_ms: integer, reason: string}>
+---@field windows table<string, {until_ms: integer, reason: string, user: string?}>
 local Gate = {}
 Gate.__index = Gate
 
@@ -42,8 +42,8 @@ local function matches(text, pattern)
   return ok and hit or not ok and text:find(pattern, 1, true)
 end
 
----Is it a production target? By the patterns that were given, or by its name: prod, production, prd or live, as words or at a word's end
----(shopprod), not in others (products, delivery), and not non-prod or pre-prod.
+---Is it a production target? By the patterns that were given, or by its name: prod or prd as words or at a word's end
+---(shopprod), production at a word's beginning, live as a word; not in others (products, delivery), and not non-prod or pre-prod.
 ---@param target string             # "psql prod-db1:5432/app"
 ---@param address? string           # default: what is known of the target
 ---@return boolean
@@ -95,6 +95,28 @@ function Gate:window(target)
     return nil
   end
   return window
+end
+
+-- Who a handle is on its server; one that has not been there yet asks.
+local function user_of(handle)
+  local function user() return host.psql_known(handle).user end
+  local ok, name = errors.try(user)
+  if ok and not name then
+    local _, problem = errors.try(handle.identity, handle)
+    if problem.kind == "interrupted" then error(problem, 0) end
+    ok, name = errors.try(user)
+  end
+  return ok and name or nil
+end
+
+---Does an open window count for the handle? Only for the user it was opened as: another one may do other things.
+---@param window table?
+---@param handle any
+---@return boolean
+function gate.covers(window, handle)
+  if not window or not window.user or handle == nil then return window ~= nil end
+  local ok, known = errors.try(host.psql_known, handle)
+  return ok and known.user == window.user
 end
 
 -- How many rows a table has, as its statistics say; a partitioned one, all its partitions together.
@@ -154,6 +176,7 @@ local function rendering(self, change, about)
     add(about.danger .. (about.sure and ": this cannot be taken back" or ": nobody can tell from here what it changes, or take it back"))
   end
   if about.locks then add(about.locks) end
+  if about.window then add(("the open window is for what %s does"):format(about.window.user)) end
   return table.concat(lines, "\n")
 end
 
@@ -216,6 +239,11 @@ function Gate:check(change)
     errors.raise("refused", "nothing can be journaled, so nothing is changed: %s", errors.line(shell.unjournaled))
   end
   local about, window = { production = self:is_production(change.target, change.address) }, self:window(change.target)
+  if window and change.handle then
+    local user = user_of(change.handle)
+    window.user = window.user or user
+    if not gate.covers(window, change.handle) then about.window, window = window, nil end
+  end
   about.danger, about.sure = gate.danger(change)
   about.locks = locks_of(change)
   if host.interactive() or not window then about.rows, about.most = estimate(change) end
@@ -259,7 +287,9 @@ function Gate:open(target, reason, minutes)
   minutes = minutes or 10
   if type(reason) ~= "string" or not reason:find("%S") then errors.usage("rw(target, \"reason\", minutes): say why; it is logged") end
   if type(minutes) ~= "number" or minutes <= 0 or minutes > MOST_MINUTES then errors.usage("rw: minutes: up to %d", MOST_MINUTES) end
+  local handle = type(target) == "userdata" and target or self.shell.vars.db
   target = known_target(target)
+  local user = target:find "^psql " and tostring(handle) == target and user_of(handle) or nil
   local ms = math.floor(minutes * 60000)
   local text, by = ("changes to %s without being asked for %s"):format(target, span(ms)), "operator"
   if self:is_production(target) then
@@ -274,7 +304,7 @@ function Gate:open(target, reason, minutes)
     by = "flag"
   end
   host.emit("shell.window", { open = true, target = target, reason = reason, minutes = minutes, by = by })
-  self.windows[target] = { until_ms = host.mono() + ms, reason = reason }
+  self.windows[target] = { until_ms = host.mono() + ms, reason = reason, user = user }
   self.entries = nil
   host.emit("log", { level = "info", text = ("%s (until %s UTC)"):format(text, host.iso(host.now() + ms):sub(12, 16)) })
 end

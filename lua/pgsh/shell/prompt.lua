@@ -21,6 +21,7 @@ function prompt.text(shell)
   local colour, parts = host.terminal().colour, {}
   local target = shell:target()
   local window = target and shell.gate.windows[target]
+  if not require("pgsh.shell.gate").covers(window, shell.vars.db) then window = nil end
   if shell.inside then parts[#parts + 1] = coloured(colour, "1;33", "in " .. shell.inside.step.id) end
   if target and shell.gate:is_production(target) then parts[#parts + 1] = coloured(colour, "1;41;97", " PROD ") end
   local label, role = "pgsh", nil

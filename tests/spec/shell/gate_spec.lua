@@ -143,6 +143,28 @@ describe("the shell's gate", function()
       assert.equal("", server:psql "select to_regclass('dry')")
     end)
 
+    it("is for the user it was opened as", function()
+      server:psql "create role bob login; grant create on schema public to bob"
+      open()
+      type_at("RO>", "\\c - bob")
+      screen:see "as bob,.*RO>$"
+      screen:line "rw(db, 'x', 5)"
+      screen:see(RW .. "$")
+      type_at(RW, "create table by_bob (a int);")
+      screen:see "CREATE TABLE"
+      type_at(RW, "\\c - postgres")
+      screen:see "as postgres,.*RO>$"
+      assert.truthy(asks("RO>", "create table by_postgres (a int);"):find "the open window is for what bob does\n")
+      type_at("RO>", "\\c - bob")
+      screen:see("as bob,.*" .. RW .. "$")
+      type_at(RW, "drop table by_bob;")
+      screen:see "%[n%]o\n>$"
+      screen:line "y"
+      screen:see "DROP TABLE"
+      assert.equal("", server:psql "select to_regclass('by_postgres')")
+      server:psql "drop owned by bob; drop role bob"
+    end)
+
     it("closes when nothing is entered for a while, but not under what runs", function()
       os.execute(("mkdir -p %s/home/.config/pgsh; echo 'idle \"2s\"' > %s/home/.config/pgsh/init.lua"):format(box.dir, box.dir))
       open()
