@@ -30,6 +30,7 @@ typedef struct Level {
   bool armed;             /* the next literal is a secret */
   bool rest;              /* a string ended in "… password": some later literal is one */
   int depth, inside;      /* of parentheses; of those of a function of keys, 0: not in one */
+  int role;               /* words since CREATE or ALTER ROLE, itself one of them; 0: no such statement, or SET has come */
 } Level;
 
 static void hide(Hide *h, Bytes from, Bytes to) {
@@ -227,7 +228,21 @@ static bool is_secret_function(const char *name) {
   return false;
 }
 
+/* CREATE and ALTER ROLE have no literals but passwords and VALID UNTIL: a slip in the keyword must not leave one in clear. What
+ * they SET is a parameter; a USER MAPPING has options of its own. */
+static void level_role(Level *level, const char *name) {
+  bool makes = strcmp(level->word, "create") == 0 || strcmp(level->word, "alter") == 0;
+  bool mapping = strcmp(level->word, "user") == 0 && strcmp(name, "mapping") == 0;
+  if (makes && (strcmp(name, "role") == 0 || strcmp(name, "user") == 0 || strcmp(name, "group") == 0))
+    level->role = 1;
+  else if (mapping || (level->role > 1 && strcmp(name, "set") == 0))
+    level->role = 0;
+  else if (level->role == 1)
+    level->role = 2;
+}
+
 static void level_name(Level *level, const char *name) {
+  level_role(level, name);
   bool by = strcmp(name, "by") == 0 && strcmp(level->word, "identified") == 0;
   bool to = level->armed && strcmp(name, "to") == 0;
   level->armed = by || to || is_secret_name(name);
@@ -235,6 +250,7 @@ static void level_name(Level *level, const char *name) {
 }
 
 static void level_sign(Level *level, unsigned char c) {
+  if (c == ';') level->role = 0;
   if (c == '(') {
     level->depth++;
     if (level->inside == 0 && is_secret_function(level->word)) level->inside = level->depth;
@@ -247,6 +263,7 @@ static void level_sign(Level *level, unsigned char c) {
 static void hide_sql(Hide *h, Bytes from, Bytes end, int depth);
 
 static void level_literal(Level *level, Hide *h, const PgLex *lx, PgToken kind, int depth) {
+  if (level->role > 0 && strcmp(level->word, "until") != 0) level->armed = true;
   bool secret = level->armed || level->rest || level->inside > 0;
   if (kind == PG_TOKEN_STRING) {
     Bytes from = memchr(lx->start, '\'', (size_t)(lx->at - lx->start));

@@ -1,7 +1,8 @@
 /* pg_secret: where a statement holds a password, so that it is neither shown nor kept.
  *
  * Hidden are the literals, in whatever quotes, that follow PASSWORD and names like it (OPTIONS (password '…'), SET x.secret =
- * '…'), the passwords in connection strings, those in SQL that is itself in a string, and the keys given to crypt() and its kind.
+ * '…'), every literal of CREATE and ALTER ROLE but VALID UNTIL's (the keyword may be mistyped), the passwords in connection
+ * strings, those in SQL that is itself in a string, and the keys given to crypt() and its kind.
  */
 #ifndef PGSH_NET_PG_SECRET_H
 #define PGSH_NET_PG_SECRET_H

@@ -185,6 +185,28 @@ describe("secrets in SQL", function()
   end)
 end)
 
+describe("secrets of roles", function()
+  it("are hidden behind whatever keyword was typed", function()
+    for text, clean in pairs {
+      ["alter role r passwrd 'Unique77a'"] = "alter role r passwrd '•••'",
+      ["Create User \"r\" with login 'Unique77b' valid until '2030-01-01'"] = "Create User \"r\" with login '•••' valid until '2030-01-01'",
+      ["/* x */ alter group g pass word $$Unique77c$$"] = "/* x */ alter group g pass word $$•••$$",
+      ["select 1; alter user r pasword = E'Unique77d'; select 'x'"] = "select 1; alter user r pasword = E'•••'; select 'x'",
+      ["create role set password 'Unique77e'"] = "create role set password '•••'",
+      ["create role set passwrd 'Unique77f'"] = "create role set passwrd '•••'",
+      ["do $$ begin alter role r pasword 'Unique77g'; end $$"] = "do $$ begin alter role r pasword '•••'; end $$",
+    } do
+      assert.equal(clean, host.sql_hide(text), text)
+    end
+    assert.equal("•••", require("pgsh.secret").redact "Unique77a")
+    for _, text in ipairs { "alter role r set search_path to 'app'", "alter role r in database d set work_mem = '1MB'",
+      "alter role r valid until 'infinity'", "create user mapping for r server s options (user 'u')", "comment on role r is 'x'",
+      "create table role (a text default 'x')", "alter table user_data add b text default 'x'" } do
+      assert.is_nil(host.sql_hide(text), text)
+    end
+  end)
+end)
+
 describe("danger", function()
   local function danger(sql, ...)
     local statements = { { sql, n = 0 } }
