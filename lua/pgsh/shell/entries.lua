@@ -18,6 +18,7 @@ local entries = {}
 ---@class pgsh.ShellHandle
 ---@field target string             # "psql host:port/name"
 ---@field source? string            # the connection string it was made with, as far as that is known
+---@field user? string              # whom it logs in as; also that may become known later
 
 local PLAIN = { string = true, number = true, boolean = true }
 
@@ -28,7 +29,14 @@ local function is_database(value) return type(value) == "userdata" and tostring(
 ---@return pgsh.ShellHandle?
 function entries.handle(shell, value)
   if not is_database(value) then return nil end
-  return { target = tostring(value):gsub(" %(closed%)$", ""), source = shell.places:known(value) }
+  local target, source = tostring(value):gsub(" %(closed%)$", ""), shell.places:known(value)
+  local record = shell.places.records[value]
+  if not record or record.target ~= target or record.source ~= source then
+    record = { target = target, source = source, user = record and record.user }
+    shell.places.records[value] = record
+  end
+  record.user = shell.places:user(value) or record.user
+  return record
 end
 
 ---The names of a session and what they hold: values that do not change by themselves, and handles.

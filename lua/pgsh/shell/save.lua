@@ -34,9 +34,10 @@ end
 
 ---@class pgsh.Saving
 ---@field shell pgsh.Shell
----@field names table<string, string>  # of variables, by target
+---@field names table<string, string>  # of variables, by place: target and user
 ---@field taken table<string, boolean>
----@field targets string[]          # in the order of their variables
+---@field targets table<string, boolean>
+---@field places {name: string, handle: pgsh.ShellHandle}[]  # in the order of their variables
 ---@field top string[]              # what stands above the steps
 ---@field declared table<string, boolean>  # names that stand there
 local Saving = {}
@@ -70,21 +71,24 @@ local function words(text, names)
   return list
 end
 
--- A variable's name for a target.
-local function variable(self, target, wanted)
-  if self.names[target] then return self.names[target] end
-  local base = "db_" .. (target:match "/([^/]*)$" or ""):gsub("[^%w]+", "_")
+-- A variable's name for a place. Another user of the same database is another place: what one may, the other may not, and what he makes
+-- is his.
+local function variable(self, handle, wanted)
+  local target = handle.target
+  local place = target .. "\n" .. (handle.user or "")
+  if self.names[place] then return self.names[place] end
+  local base = "db_" .. (self.targets[target] and handle.user or target:match "/([^/]*)$" or ""):gsub("[^%w]+", "_")
   local name, number = wanted, 1
   while self.taken[name] do
     name = number == 1 and base or base .. number
     number = number + 1
   end
-  self.names[target], self.taken[name] = name, true
-  self.targets[#self.targets + 1] = target
+  self.names[place], self.taken[name], self.targets[target] = name, true, true
+  self.places[#self.places + 1] = { name = name, handle = handle }
   return name
 end
 
--- What an entry needs: `handles`, names by target; and the names it uses, with those that their definitions use, these first.
+-- What an entry needs: `handles`, and their names; and the names it uses, with those that their definitions use, these first.
 local function needs(shell, entry, index)
   local found = { list = {}, handles = {}, seen = {} }
   local function add(text, at)
@@ -94,7 +98,7 @@ local function needs(shell, entry, index)
         found.seen[name] = true
         local need = { name = name, plain = known.plain }
         if known.handle then
-          found.handles[#found.handles + 1] = { name = name, target = known.handle.target }
+          found.handles[#found.handles + 1] = { name = name, handle = known.handle }
         elseif known.plain ~= nil or not name:find "^_" then
           if known.plain == nil then
             local defined, where = definition(shell, name, at)
@@ -123,10 +127,11 @@ end
 
 local function handle_lines(self)
   local lines = {}
-  for _, target in ipairs(self.targets) do
-    local name = self.names[target]
+  for _, place in ipairs(self.places) do
+    local name, handle = place.name, place.handle
+    local was = handle.target:gsub("^psql ", "") .. (handle.user and " as " .. handle.user or "")
     lines[#lines + 1] = ("local %s = psql(param.string { %q, %s, required = true })"):format(name, name:gsub("_", "-"),
-      inspect.quoted(("connection string (it was %s)"):format((target:gsub("^psql ", "")))))
+      inspect.quoted(("connection string (it was %s)"):format(was)))
   end
   return lines
 end
@@ -157,7 +162,7 @@ end
 -- A handle that is made where it is used becomes a parameter too.
 local function without_handles(self, entry, text, lines)
   for name, handle in pairs(entry.assigned) do
-    local of = variable(self, handle.target, name)
+    local of = variable(self, handle, name)
     text = text:gsub("l?o?c?a?l?%s*%f[%w_]" .. name .. "%s*=%s*psql%s*(%b())%s*;?", ""):gsub(
       "l?o?c?a?l?%s*%f[%w_]" .. name .. "%s*=%s*psql%s*([\"'])[^\"']*%1%s*;?", "")
     if of ~= name then lines[#lines + 1] = ("local %s = %s"):format(name, of) end
@@ -170,11 +175,11 @@ local function body(self, entry, index)
   local lines = {}
   if entry.sql then
     local options = entry.alone and ", psql.options { transaction = false }" or ""
-    return { ("%s:execute(%s%s)"):format(variable(self, entry.db.target, "db"), long((entry.text:gsub("%s*;%s*$", ""))), options) }
+    return { ("%s:execute(%s%s)"):format(variable(self, entry.db, "db"), long((entry.text:gsub("%s*;%s*$", ""))), options) }
   end
   local found, inner = needs(self.shell, entry, index), false
   for _, handle in ipairs(found.handles) do
-    local of = variable(self, handle.target, handle.name)
+    local of = variable(self, handle.handle, handle.name)
     if of ~= handle.name then
       inner = true -- functions that use it must see this one
       lines[#lines + 1] = ("local %s = %s"):format(handle.name, of)
@@ -183,7 +188,7 @@ local function body(self, entry, index)
   for _, need in ipairs(found.list) do put(self, need, inner, lines) end
   local own = own_names(self.shell, entry)
   if #own > 0 then lines[#lines + 1] = "local " .. table.concat(own, ", ") end
-  local text = without_handles(self, entry, entry.text, lines)
+  local text = self.shell.places:complete(self.shell, without_handles(self, entry, entry.text, lines))
   lines[#lines + 1] = entry.expression and "return " .. text:gsub("%s*;%s*$", "") or text
   return lines
 end
@@ -216,7 +221,7 @@ end
 ---@param shell pgsh.Shell
 ---@param path string
 function save.procedure(shell, path)
-  local self = setmetatable({ shell = shell, names = {}, taken = {}, targets = {}, top = {}, declared = {} }, Saving)
+  local self = setmetatable({ shell = shell, names = {}, taken = {}, targets = {}, places = {}, top = {}, declared = {} }, Saving)
   local steps, ids = {}, {}
   for i, entry in ipairs(shell.log) do
     if entry.changed and entry.ok then
@@ -229,7 +234,7 @@ function save.procedure(shell, path)
     "-- From " .. head(shell) .. " A skeleton: say what each step is for, how it is verified, and how it is undone.",
     ("procedure { name = %q, summary = %q }"):format(name, "what it is for"), "",
   }
-  table.move(handle_lines(self), 1, #self.targets, #lines + 1, lines)
+  table.move(handle_lines(self), 1, #self.places, #lines + 1, lines)
   table.move(self.top, 1, #self.top, #lines + 1, lines)
   for _, step in ipairs(steps) do lines[#lines + 1] = "\n" .. step end
   write(path, table.concat(lines, "\n") .. "\n")
@@ -248,8 +253,9 @@ end
 
 local function same(a, b) return a and a.target == b.target and a.source == b.source end
 
-local function script_text(entry)
-  if not entry.sql or require("pgsh.shell.parse").sql_end(entry.text) then return entry.text end
+local function script_text(shell, entry)
+  if not entry.sql then return shell.places:complete(shell, entry.text) end
+  if require("pgsh.shell.parse").sql_end(entry.text) then return entry.text end
   return entry.text .. "\n;" -- an empty line ended it
 end
 
@@ -273,7 +279,7 @@ function save.transcript(shell, path)
       if not entry.sql then
         for _, name in ipairs(words(entry.text, entry.before)) do reach(name, entry.before[name].handle) end
       end
-      lines[#lines + 1] = script_text(entry)
+      lines[#lines + 1] = script_text(shell, entry)
       for name, handle in pairs(entry.assigned) do now[name] = handle end
     elseif entry.ok and not own then
       lines[#lines + 1] = left_out(entry)

@@ -110,6 +110,48 @@ insert into t values (4, current_user);]]):format(conninfo "one"), { "shell", co
     assert.equal(two, rows "two")
   end)
 
+  it("keeps two users of one database apart", function()
+    fresh("one", "three")
+    server:psql "drop role if exists bob"
+    server:psql "create role bob login superuser"
+    local procedure = session("insert into t values (1, current_user);\n\\c - bob\ninsert into t values (2, current_user);\n"
+      .. "\\c - postgres\ninsert into t values (3, current_user);", { "shell", conninfo "one" })
+    assert.equal("1 postgres, 2 bob, 3 postgres", rows "one")
+    local text = run.read_file(procedure)
+    assert.truthy(text:find("/one as postgres)", 1, true), text)
+    assert.truthy(text:find("/one as bob)", 1, true), text)
+    local bob = conninfo "three":gsub("user=postgres", "user=bob")
+    accepted(box:pgsh { "-y", procedure, "--db", conninfo "three", "--db-bob", bob })
+    assert.equal("1 postgres, 2 bob, 3 postgres", rows "three")
+  end)
+
+  it("says the whole of each connection string that is typed, and leaves other texts alone", function()
+    fresh("one", "two")
+    local env = { PGHOST = "127.0.0.1", PGPORT = server.port, PGUSER = "postgres", PGDATABASE = "one" }
+    local _, script = session([[
+a = psql()
+b = psql "dbname=two"
+c = psql('postgresql:///two?application_name=c')
+d = psql { conninfo = 'two' }
+for i, db in ipairs { a, b, c, d, psql "two" } do db:execute("insert into t values ($1, 'psql ''one''')", i) end
+note = 'psql "two"' -- psql "two"
+db = psql "service=nowhere"]], nil, env)
+    local text = run.read_file(script)
+    local there = ("host=127.0.0.1 port=%d"):format(server.port)
+    for _, line in ipairs { ('a = psql "%s dbname=one user=postgres"'):format(there),
+      ('b = psql "dbname=two %s user=postgres"'):format(there),
+      ('c = psql("postgresql:///two?application_name=c&%s&user=postgres")'):format((there:gsub(" ", "&"))),
+      ('d = psql { conninfo = "dbname=two %s user=postgres" }'):format(there),
+      ('psql "dbname=two %s user=postgres" } do'):format(there), [[note = 'psql "two"' -- psql "two"]], 'db = psql "service=nowhere"' } do
+      assert.truthy(text:find(line, 1, true), line .. "\n" .. text)
+    end
+    assert.equal(5, #rows "one":gsub("[^,]", "") + #rows "two":gsub("[^,]", "") + 2)
+    local one, two = rows "one", rows "two"
+    fresh("one", "two")
+    accepted(box:pgsh({ "-y" }, { stdin = text, env = { PGHOST = "/nowhere", PGDATABASE = "nothing", PGUSER = "nobody" } }))
+    assert.same({ one, two }, { rows "one", rows "two" })
+  end)
+
   it("names the database also when only the environment did", function()
     fresh "one"
     local env = { PGHOST = "127.0.0.1", PGPORT = server.port, PGUSER = "postgres", PGDATABASE = "one" }
