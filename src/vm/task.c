@@ -356,9 +356,14 @@ void task_shutdown(Vm *vm) {
   }
 }
 
+static void task_free_list(Task *first) {
+  for (Task *t = first, *next; t != NULL; t = next) {
+    next = t->next;
+    task_free(t);
+  }
+}
+
 void task_free_rest(Vm *vm) {
-  while (vm->tasks != NULL)
-    task_free(vm->tasks);
-  while (vm->ended != NULL)
-    task_free(vm->ended);
+  task_free_list(vm->tasks);
+  task_free_list(vm->ended);
 }
