@@ -92,6 +92,7 @@ describe("the shell's output", function()
     local result = shell([[
 create table if not exists there (a int);
 create table if not exists there (a int);
+for _ = 1, 2 do spawn(function() db:execute "do $$ begin raise notice 'from a job'; end $$" end) end
 do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop; raise warning 'careful'; raise warning 'careful'; end $$;
 ]], "--yes")
     assert.equal(0, result.exit, result.stderr)
@@ -99,6 +100,7 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
     assert.equal(1, count 'NOTICE: relation "there" already exists, skipping')
     assert.equal(20, count "NOTICE: number %d+ of 25")
     assert.equal(1, count "NOTICE: number 7 of 25")
+    assert.equal(1, count "NOTICE: from a job")
     assert.equal(1, count "the server says more: the journal has it")
     assert.equal(1, count "WARNING: careful")
     assert.is_nil(result.stdout:find "NOTICE")
