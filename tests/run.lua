@@ -3,6 +3,7 @@
 -- Several files: each in a process of its own, JOBS at a time (default: one more than there are processors, since many wait for
 -- a failover or a pod), those that take longest first, so that the run does not end in waiting for one of them. What a file
 -- printed is shown whole when it has ended. A file fails that leaves a process running: each has a mark in its environment.
+-- So does a run that leaves one of the specs' or the labs' directories.
 local host = require "pgsh.host"
 local sh = require "pgsh.sh"
 
@@ -62,14 +63,58 @@ local function survivors(mark)
   return seen
 end
 
+-- What specs, labs and servers make where everybody may, and the runs of the specs: another one makes such things, too.
+local LEFTOVERS = [[
+ls -d /tmp/lua_?????? /tmp/lua_??????.* /tmp/tmp.?????????? /tmp/pgsh-* /tmp/sshd.?????? /dev/shm/pgsh-lab.* \
+  /dev/shm/PostgreSQL.* /nonexistent 2>/dev/null
+]]
+local OTHERS = [[
+for file in $(grep -lsxz 'tests/run[.]lua' /proc/[0-9]*/cmdline); do
+  dir=${file%/cmdline}
+  [ "${dir#/proc/}" = "$1" ] || grep -sqzE -- "^PGSH_SPEC=.*:$1\$" "$dir/environ" || echo "$dir"
+done]]
+
+-- Notes what is new since it was made, and by which files at the earliest.
+local function lookout()
+  local new, alone = {}, true
+  local function look()
+    local seen = {}
+    for path in sh.read({ "sh", "-c", LEFTOVERS .. ":" }, { ok = { 0 } }).out:gmatch "[^\n]+" do seen[path] = true end
+    alone = alone and sh.read({ "sh", "-c", OTHERS .. "; :", "others", host.pid }).out == ""
+    return seen
+  end
+  local known, self = look(), {}
+  function self.note(running)
+    for path in pairs(look()) do
+      if not known[path] and not new[path] then new[path] = table.concat(running, ", ") end
+    end
+  end
+  -- What is still there at the end, as text; none when somebody else was at work.
+  function self.left()
+    local deadline, lines = host.mono() + STRAGGLERS_S * 1000, nil
+    repeat
+      if lines then host.sleep(0.5) end
+      lines = {}
+      local seen = look()
+      for path, by in pairs(new) do
+        if seen[path] then lines[#lines + 1] = ("  %s, seen after %s\n"):format(path, by) end
+      end
+    until #lines == 0 or not alone or host.mono() > deadline
+    return alone and table.concat(lines) or ""
+  end
+  return self
+end
+
 local function run_all(files, jobs)
   local passed, failed, ended, start = 0, 0, 0, host.mono()
+  local running, watch = {}, lookout()
   local next_file, program = 0, host.getenv "PGSH" or "./pgsh"
   local function worker()
     while next_file < #files do
       next_file = next_file + 1
       local file = files[next_file]
       local mark = ("%s:%d"):format(file, host.pid)
+      running[#running + 1] = file
       local ok, result = pcall(sh.read, { program, "lua", "tests/run.lua", file }, {
         ok = { 0, 1 }, limit = "64M", timeout = "15m", env = { JOBS = "1", PGSH_SPEC = mark },
       })
@@ -79,6 +124,10 @@ local function run_all(files, jobs)
       good, bad = tonumber(good) or 0, tonumber(bad) or 1
       if result.exit ~= 0 and bad == 0 then bad = 1 end
       local left = survivors(mark)
+      watch.note(running)
+      for i, name in ipairs(running) do
+        if name == file then table.remove(running, i) break end
+      end
       if left ~= "" then
         bad = bad + 1
         left = ("FAIL %s left running:\n%s"):format(file, left)
@@ -92,6 +141,11 @@ local function run_all(files, jobs)
   local tasks = {}
   for i = 1, jobs do tasks[i] = host.spawn("job " .. i, worker) end
   for _, task in ipairs(tasks) do task:join() end
+  local left = watch.left()
+  if left ~= "" then
+    failed = failed + 1
+    io.write("FAIL left behind:\n", left)
+  end
   io.write(("%d files in %.0f s, %d at a time\n"):format(ended, (host.mono() - start) / 1000, jobs))
   io.write(("%d passed, %d failed\n"):format(passed, failed))
   os.exit(failed == 0 and ended == #files and 0 or 1)
