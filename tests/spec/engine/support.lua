@@ -1,6 +1,7 @@
 -- What the engine's specs share: a box, that is a directory of its own with procedures and recorded runs, in which ./pgsh is run
 -- as an operator would run it.
 local host, json, sh = require "pgsh.host", require "pgsh.json", require "pgsh.sh"
+local guard = require("tests.spec.support.run").guard
 
 local support = {}
 
@@ -17,7 +18,7 @@ end
 
 ---A new box. `close` it in after_each.
 function support.box()
-  local dir = sh.run({ "mktemp", "-d", "/tmp/pgsh-spec-XXXXXX" }).out:match "%S+"
+  local dir = guard(sh.run({ "mktemp", "-d", "/tmp/pgsh-spec-XXXXXX" }).out:match "%S+")
   return setmetatable({ dir = dir, exe = binary(), env = { XDG_STATE_HOME = dir .. "/state", PGSH_PATH = "", NO_COLOR = "1" } }, Box)
 end
 

@@ -33,8 +33,10 @@ local QUICK = { dyno_restart_ms = 20, dyno_stop_ms = 10, maintenance_ms = 20 }
 -- Start a lab's program, and wait until it has said where it is. class: of the result.
 function lab.launch(program, class)
   local place = os.tmpname()
-  local command = ("exec lua5.4 %s >%s.out 2>%s.err"):format(program, place, place)
-  -- The lab ends when its standard input does: with this process, whatever becomes of it.
+  -- The lab ends when its standard input does: with this process, whatever becomes of it. What it said is then
+  -- of no use.
+  local command = ("trap '' HUP INT TERM; (trap - HUP INT TERM; exec lua5.4 %s) >%s.out 2>%s.err; s=$?; kill -0 $PPID 2>/dev/null || "
+    .. "rm -f %s %s.out %s.err; exit $s"):format(program, place, place, place, place, place)
   local self = setmetatable({ input = assert(io.popen(command, "w")), place = place }, class)
   local deadline = socket.gettime() + START_LIMIT_S
   repeat

@@ -96,12 +96,17 @@ local GUARDIAN = "trap '' HUP INT TERM; cd /; set --; while read -r dir; do set 
 
 local guardian
 
--- A directory with home and state, gone with box:remove(), and with it what still runs.
-function run.box(env)
-  local dir = run.shell "mktemp -d"
+-- A directory that goes with this process, however it ends. Returns it.
+function run.guard(dir)
   guardian = guardian or assert(io.popen("exec setsid -w sh -c " .. quote(CLEAN .. GUARDIAN) .. " >/dev/null 2>&1", "w"))
   guardian:write(dir, "\n")
   guardian:flush()
+  return dir
+end
+
+-- A directory with home and state, gone with box:remove(), and with it what still runs.
+function run.box(env)
+  local dir = run.guard(run.shell "mktemp -d")
   os.execute(("mkdir -p %s/home %s/state %s/out"):format(dir, dir, dir))
   local self = setmetatable({ dir = dir, count = 0, processes = {}, env = {
     PATH = os.getenv "PATH", HOME = dir .. "/home", XDG_STATE_HOME = dir .. "/state", LANG = "C.UTF-8", PWD = run.shell "pwd",
