@@ -19,9 +19,11 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 $(segments_below "$dir")"
   for file in $(grep -lFs -- "$dir/pg/" /proc/[0-9]*/cmdline); do
     pid=${file#/proc/} pid=${pid%/cmdline}
+    kill -STOP "$pid" 2>/dev/null # it takes no more while it is looked up
     seen="$seen
 $(segments_of "$pid")"
     kill -QUIT "$pid" 2>/dev/null && found=1
+    kill -CONT "$pid" 2>/dev/null
   done
   rm -rf "$dir" 2>/dev/null
   [ -n "$found" ] || [ -e "$dir" ] || break

@@ -84,9 +84,11 @@ while [ "$round" -lt 200 ]; do
 $(segments_below "$dir")"
   for file in $(grep -lFs -- "$dir/data" /proc/[0-9]*/cmdline); do
     pid=${file#/proc/} pid=${pid%/cmdline}
+    kill -STOP "$pid" 2>/dev/null # it takes no more while it is looked up
     seen="$seen
 $(segments_of "$pid")"
     kill -QUIT "$pid" 2>/dev/null && found=1
+    kill -CONT "$pid" 2>/dev/null
   done
   if [ -z "$found" ]; then
     rm -rf "$dir"
