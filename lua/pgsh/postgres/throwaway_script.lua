@@ -26,13 +26,16 @@ memory() {
 round=0 seen=
 while [ "$round" -lt 100 ]; do
   round=$((round + 1)) found=
+  # Stopped, they take no more while it is looked up.
   signal=QUIT
   [ "$round" -lt 60 ] || signal=KILL
   for file in $(grep -lFs -- "$dir/run/data" /proc/[0-9]*/cmdline); do
     pid=${file#/proc/} pid=${pid%/cmdline}
     IFS= read -r name 2>/dev/null <"/proc/$pid/comm" || continue
-    case $name in postgres|initdb|pg_ctl) seen="$seen $(memory "$pid")"; kill -$signal "$pid" 2>/dev/null && found=1 ;; esac
+    case $name in postgres|initdb|pg_ctl) kill -STOP "$pid" 2>/dev/null && found="$found $pid" ;; esac
   done
+  for pid in $found; do seen="$seen $(memory "$pid")"; done
+  for pid in $found; do kill -$signal "$pid" 2>/dev/null; kill -CONT "$pid" 2>/dev/null; done
   if [ -z "$found" ]; then
     rm -rf -- "$dir" 2>/dev/null
     [ -e "$dir" ] || break
@@ -69,7 +72,8 @@ if [ -n "$owner" ]; then
   }
 fi
 data=$dir/run/data
-as_owner "$bin/initdb" -D "$data" -A trust -N "$@" </dev/null >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; exit 1; }
+# In a session of its own: what is sent to ours would end the server that initdb runs, and nobody could tell what memory it had.
+as_owner setsid -w "$bin/initdb" -D "$data" -A trust -N "$@" </dev/null >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; exit 1; }
 as_owner /bin/sh -c 'cat >>"$1/postgresql.conf" && echo "local all all trust" >"$1/pg_hba.conf"' sh "$data" || exit 1
 as_owner "$bin/pg_ctl" -D "$data" -s -w -t 60 -l "$data/log" start </dev/null >"$dir/start.log" 2>&1 ||
   { cat "$dir/start.log" "$data/log" >&2 2>/dev/null; exit 1; }
