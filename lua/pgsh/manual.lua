@@ -29,7 +29,7 @@ end
 local function confirm(current, step, text, key)
   local given = questions.confirmed(current, step.id)
   local answer, by = questions.put(current, {
-    text = text, flag = "--confirm " .. step.id, options = "des", forget = "s",
+    text = text, flag = questions.flag(step.id), options = "des", forget = "s",
     labels = "[d]one   done, with a line of [e]vidence   [s]top here", key = key, given = given and (given == true and "d" or "e"),
   })
   if answer == "s" then
@@ -76,7 +76,7 @@ function manual.check_answers(current, steps)
   for _, step in ipairs(steps) do
     local name = step.kind == "manual" and step.id or type(step.confirm) == "string" and step.confirm or nil
     local known = current.state.answers[step.id .. "/run/manual"] or current.state.answers[step.id .. "/confirm"]
-    if name and not known and not questions.confirmed(current, name) then flags[#flags + 1] = "--confirm " .. name end
+    if name and not known and not questions.confirmed(current, name) then flags[#flags + 1] = questions.flag(name) end
   end
   if #flags > 0 then
     errors.raise("answer", "there is no terminal to ask at, and steps need a confirmation: add %s", table.concat(flags, " "))

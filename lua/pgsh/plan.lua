@@ -6,6 +6,7 @@ local endings = require "pgsh.endings"
 local errors = require "pgsh.errors"
 local load = require "pgsh.load"
 local preflight = require "pgsh.preflight"
+local questions = require "pgsh.questions"
 local schedule = require "pgsh.schedule"
 local selection = require "pgsh.selection"
 local session = require "pgsh.session"
@@ -64,7 +65,7 @@ end
 local function show_confirmation(current, tally, step, kept)
   local expect = step.confirm
   if type(expect) == "function" then expect = body(current, tally, step, "confirm", "refuse", expect, kept) end
-  if expect then note(step, "ask", ("%s is to be typed, or --confirm %s"):format(tostring(expect), tostring(expect))) end
+  if expect then note(step, "ask", ("%s is to be typed, or %s"):format(tostring(expect), questions.flag(tostring(expect)))) end
 end
 
 local function show_manual(current, tally, step, kept)

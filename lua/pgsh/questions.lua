@@ -52,6 +52,14 @@ function questions.routine(current, text, key)
   return answer == "y"
 end
 
+---The flag that confirms a name, as it is typed at a system shell.
+---@param name string
+---@return string
+function questions.flag(name)
+  local plain = name:find "^[%w@%%+=:,./_-]+$"
+  return "--confirm " .. (plain and name or "'" .. name:gsub("'", "'\\''") .. "'")
+end
+
 ---What --confirm says about a name: true, or the text behind "name="; nil when it does not name it.
 ---@param current pgsh.Session
 ---@param name string
@@ -70,7 +78,7 @@ end
 ---@param key? string
 function questions.typed(current, expect, why, key)
   local answer = questions.put(current, {
-    text = ("%s: type %s to confirm"):format(why, expect), flag = "--confirm " .. expect, expect = expect, key = key,
+    text = ("%s: type %s to confirm"):format(why, expect), flag = questions.flag(expect), expect = expect, key = key,
     given = questions.confirmed(current, expect) and expect or nil,
   })
   if answer ~= expect then errors.raise("refused", "%s: not confirmed", why) end

@@ -189,7 +189,7 @@ end
 local function typed(self, name, why)
   local current = self.shell.current
   local answer = questions.put(current, {
-    text = ("%s: type %s to confirm"):format(why, name), flag = "--confirm " .. name, expect = name,
+    text = ("%s: type %s to confirm"):format(why, name), flag = questions.flag(name), expect = name,
     given = flags_count(self) and questions.confirmed(current, name) and name or nil,
   })
   if answer ~= name then errors.raise("refused", "%s: not confirmed", why) end
@@ -200,7 +200,7 @@ local function ask(self, change, about)
   local flags = flags_count(self)
   if about.production then
     local answer = questions.put(current, {
-      text = text .. ("\ntype %s to make it"):format(name), flag = "--confirm " .. name, expect = name,
+      text = text .. ("\ntype %s to make it"):format(name), flag = questions.flag(name), expect = name,
       given = flags and questions.confirmed(current, name) and name or nil,
     })
     return answer == name

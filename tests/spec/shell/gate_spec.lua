@@ -230,6 +230,8 @@ describe("the shell's gate", function()
       local result = box:pgsh({ "--yes" }, { stdin = input })
       assert.equal(4, result.exit, result.stderr)
       assert.truthy(result.stderr:find("--confirm books", 1, true), result.stderr)
+      result = box:pgsh({ "--yes" }, { stdin = input:gsub("books", "service prod") })
+      assert.truthy(result.stderr:find("--confirm 'service prod'", 1, true), result.stderr)
     end)
   end)
 
