@@ -82,6 +82,10 @@ history = {}
 function history.mode(mode) end
 ---Forget all of it, also the file. Only in the shell.
 function history.forget() end
+---An entry in $VISUAL or $EDITOR, as \e: the last one, or the text given. What the editor leaves stands at the prompt; Enter runs it.
+---Only in the shell.
+---@param text? string
+function edit(text) end
 ---Write the changes of this session as the skeleton of a procedure, into a new file. Only in the shell.
 ---@param path string
 function save(path) end

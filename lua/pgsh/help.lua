@@ -173,6 +173,8 @@ local function topic_text(topic)
   return command and name and command .. "\n" .. name or command or name
 end
 
+help.text = topic_text
+
 ---What `pgsh help` knows besides procedures.
 ---@return string[]
 function help.topics()

@@ -23,6 +23,7 @@ What is typed is Lua, or SQL up to its semicolon. Reads work at once; a change i
   full()  as "csv"  to "x.csv"  the last rows: all of them, in another format, into a file
   spawn(f)  jobs()              in the background, and what runs there
   watch(2, f)                   the same look every 2 s, in place, until a key
+  edit()  edit "text"           the last entry, or a text, in the editor; what it leaves stands at the prompt
   save "fix.lua"                the changes of this session as a procedure; transcript "x.lua": all of it
   help "step"  ?db  apropos "dump"  the reference
   history()  timing()  format "json"  max_rows(0)  dry_run()  tb()  doctor()  idle "5m"  history.mode "skip"
@@ -53,6 +54,24 @@ local INSTEAD = {
   t = 'format "tsv" or as "tsv"', unset = "x = nil", w = 'save "fix.lua", transcript "all.lua"', warn = 'log.warn "…"',
 }
 INSTEAD.elif, INSTEAD["else"], INSTEAD.endif, INSTEAD.ed = INSTEAD["if"], INSTEAD["if"], INSTEAD["if"], INSTEAD.ef
+
+-- What each is for: ?\d. Lists take the letters + (more) and S (the system's own, too).
+local LIST = " [PATTERN]"
+local ABOUT = {
+  ["?"] = { "", "this shell's help" }, h = { "", "the same as \\?" }, q = { "", "leaves; so does Ctrl-D" },
+  x = { " [on|off|auto]", "rows one below the other: always, never, or when they are too wide; \\gx behind a statement: this time" },
+  timing = { " [on|off]", "how long each entry took" },
+  c = { " [HANDLE|DATABASE [USER]|CONNINFO]", "goes to another database; - stays with the one at hand" },
+  conninfo = { "", "what the database at hand is, and how it is reached" },
+  watch = { " [SECONDS] [i=SECONDS] [c=COUNT]", "the last entry again and again, every 2 s, until a key or for so many looks" },
+  i = { " FILE", "runs the entries in a file" }, e = { "", "the last entry in the editor; what it leaves stands at the prompt" },
+  d = { LIST, "tables, views and sequences; with a name: its columns, indexes, constraints, triggers …" },
+  dt = { LIST, "tables" }, di = { LIST, "indexes" }, dv = { LIST, "views" }, dm = { LIST, "materialized views" },
+  ds = { LIST, "sequences" }, dE = { LIST, "foreign tables" }, df = { LIST, "functions" }, dT = { LIST, "types; \\dT+ with the values of an enum" },
+  dn = { LIST, "schemas" }, dx = { LIST, "extensions" }, db = { LIST, "tablespaces" }, dp = { LIST, "privileges" },
+  z = { LIST, "privileges, as \\dp" }, du = { LIST, "roles" }, dg = { LIST, "roles, as \\du" }, l = { LIST, "databases" },
+  sf = { " FUNCTION", "the source of a function" }, sv = { " VIEW", "the source of a view" },
+}
 
 local on = {}
 
@@ -207,6 +226,19 @@ function commands.check(word)
   return not find(word) and host.error("usage", { message = unknown(word) }) or nil
 end
 
+---What a command is for, in a line.
+---@param word string               # without its backslash
+---@return string
+function commands.about(word)
+  local about, name = ABOUT[word], word
+  if not about and find(word) then
+    name = word:match "^(.-)[S+]*$"
+    about = ABOUT[name] or { LIST, "several of \\dt \\di \\dv \\dm \\ds \\dE at once" }
+  end
+  if not about then errors.raise("usage", "%s", unknown(word)) end
+  return ("\\%s%s   %s\n"):format(name, about[1], about[2])
+end
+
 ---@param shell pgsh.Shell
 ---@param word string
 ---@param rest string
@@ -243,21 +275,38 @@ local function text_of_field(shell, name)
   return meta.text(class .. ":" .. field) or meta.text(class .. "." .. field)
 end
 
+-- _1 … _9 are written about under _.
+local function word_of(name) return (name:gsub("^_%d$", "_")) end
+
+local function one_line(text)
+  local line = text:match "^[^\n]*"
+  if utf8.len(line) and utf8.len(line) > 100 then line = line:sub(1, utf8.offset(line, 98) - 1) .. "…" end
+  return line .. (#line < #text and line:sub(-3) ~= "…" and " …" or "")
+end
+
 ---`?name`: what is written about it, or the value's own.
 ---@param shell pgsh.Shell
 ---@param name string
 function commands.help(shell, name)
   if name == "" then return out(HELP) end
+  if name:find "^\\." then return out(commands.about(name:sub(2))) end
   local meta = require "pgsh.meta"
   local value = rawget(shell.vars, name)
-  local class = value ~= nil and not name:find("^_") and class_of(value)
+  if name:find "^_" and value ~= nil then
+    return out(("%s is %s\n\n%s"):format(name, one_line(require("pgsh.shell.show").text(value)), meta.text(word_of(name)) or ""))
+  end
+  name = word_of(name)
+  local class = value ~= nil and class_of(value)
   local text = text_of_field(shell, name) or not class and meta.text(name)
   if text then return out(text) end
   if value ~= nil then
     text = class and meta.text(class)
     return out(("%s is %s\n%s"):format(name, require("pgsh.shell.show").text(value), text and "\n" .. text or ""))
   end
-  require("pgsh.help").command { words = { name } }
+  local ok, problem = errors.try(require("pgsh.help").command, { words = { name } })
+  if ok then return end
+  if problem.kind == "usage" and not problem.hint then problem.hint = ("apropos %q looks for it"):format(name) end
+  error(problem, 0)
 end
 
 ---Every entry of the reference that speaks of it.

@@ -259,7 +259,7 @@ end
 
 -- What only makes sense alone: a question for help, leaving.
 local function alone(trimmed)
-  local subject = trimmed:match("^%?%s*([%w_.:]*)$") or trimmed:match("^([%a_][%w_.:]*)%?$")
+  local subject = trimmed:match("^%?%s*([%w_.:]*)$") or trimmed:match("^%?%s*(\\%S+)$") or trimmed:match("^([%a_][%w_.:]*)%?$")
   if subject or trimmed == "help" then return { kind = "help", text = subject or "" } end
   if trimmed:match("^help%s+[%a_][%w_.:]*$") then return { kind = "help", text = trimmed:match("%S+$") } end
   if trimmed == "exit" or trimmed == "quit" then return { kind = "command", word = "q", rest = "" } end

@@ -274,6 +274,7 @@ function save.transcript(shell, path)
   end
   for _, entry in ipairs(shell.log) do
     local own = entry.text:find("^%s*save%f[%W]") or entry.text:find("^%s*transcript%f[%W]")
+      or entry.text:find("^%s*edit%f[%W]")
     if entry.ok and not own and history.keeps(entry.text) then
       reach("db", entry.db)
       if not entry.sql then

@@ -76,6 +76,23 @@ function words.new(shell)
   function own.save(path) return require("pgsh.shell.save").procedure(shell, path) end
   function own.transcript(path) return require("pgsh.shell.save").transcript(shell, path) end
 
+  -- As \e; the entry itself is the last of the texts.
+  function own.edit(text)
+    if text ~= nil and type(text) ~= "string" then errors.usage("edit(), or edit \"text\"") end
+    if shell.piped or not host.interactive() then errors.usage("edit: there is no terminal") end
+    for i = #shell.texts - 1, 1, -1 do
+      if text then break end
+      if not shell.texts[i]:find "^%s*edit%f[%W]" and not shell.texts[i]:find "^%s*\\e%s*$" then text = shell.texts[i] end
+    end
+    shell.preset = require("pgsh.shell.pager").edit(text or "")
+  end
+
+  function own.help(subject)
+    local help = require "pgsh.help"
+    if type(subject) ~= "string" or help.text(subject) then return help.of(subject) end
+    return require("pgsh.shell.commands").help(shell, subject)
+  end
+
   function own.apropos(part) return require("pgsh.shell.commands").apropos(part) end
   function own.timing(on)
     if on == nil or on == "on" then on = true end

@@ -423,6 +423,21 @@ describe("the shell's line", function()
     screen:keys "C-l"
     screen:line "\\e" -- left as it was: nothing is run again
     assert.is_nil(screen:see "RO>[^\n]*\n[^\n]*RO>$":find "once")
+    screen:keys("C-d")
+    screen:see "%[exit 0%]"
+    screen:close()
+    file = assert(io.open(box.dir .. "/editor", "w"))
+    file:write "#!/bin/sh\nsed -i 's/once/twice/' \"$1\"\n"
+    file:close()
+    box.env.EDITOR = box.dir .. "/editor"
+    open()
+    enter "print('once')"
+    screen:line "edit()"
+    screen:see "RO> print%('twice'%)$"
+    screen:keys "C-u"
+    screen:line "edit \"at once\""
+    screen:see "RO> at twice$"
+    screen:keys "C-u"
     file = assert(io.open(box.dir .. "/entries.lua", "w"))
     file:write "from_file = 1\nprint('read', from_file)\n"
     file:close()

@@ -192,6 +192,26 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
     assert.equal(2, shell("?db.nothing\n").exit)
   end)
 
+  it("helps with each command, the last values, and says who looks for the rest", function()
+    for _, name in ipairs(require("pgsh.shell.commands").names()) do
+      local result = shell("?\\" .. name .. "\nhelp '\\\\" .. name .. "'\n")
+      assert.equal(0, result.exit, name .. result.stderr)
+      local first, second = result.stdout:match "^([^\n]*)\n(.*)\n$"
+      assert.equal(first, second)
+      assert.truthy(first:find("\\" .. name, 1, true) and first:find("   %l"), first)
+    end
+    assert.truthy(shell("?\\dt+\n").stdout:find("\\dt [PATTERN]   tables", 1, true))
+    assert.truthy(shell("?\\t\n").stderr:find('\\t is psql\'s; here: format "tsv"', 1, true))
+    assert.truthy(shell("?_1\n?edit\n").stdout:find "The last value .*edit%(text%)")
+    assert.truthy(shell("17\n?_\n").stdout:find "_ is 17\n.*The last value")
+    for _, asked in ipairs { "?nosuch", "help 'nosuch'" } do
+      local result = shell(asked .. "\n")
+      assert.equal(2, result.exit)
+      assert.truthy(result.stderr:find('no help on nosuch.*apropos "nosuch" looks for it'), result.stderr)
+    end
+    assert.truthy(shell("edit()\n").stderr:find("there is no terminal", 1, true))
+  end)
+
   it("says what it is made of and connected to", function()
     local version = shell "version()\n".stdout
     for _, name in ipairs { "pgsh", "Lua", "libpq", "libcurl", "libssh2", "libuv", "OpenSSL", "readline", "zlib", "libdeflate" } do
