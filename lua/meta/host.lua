@@ -180,7 +180,8 @@ function host.program(argv, input) end
 function host.foreground(whom, patience) end
 ---Show every change to f before it is let out; f may wait, and raises to refuse. nil: to nobody. Returns the former one.
 ---@param f? fun(change: {target: string, kind: string, name: string, address: string?, verb: string, show: string, detail: string?,
----       handle: pgsh.Psql?, statements: table[]?, secret: boolean?})  # of SQL also: { sql, parameters as texts…, n = how many }
+---       handle: pgsh.Psql?, statements: table[]?, secret: boolean?, at_most: fun(rows: integer)?})  # of SQL also: { sql, parameters as texts…,
+---       n = how many }; at_most: roll it back when a single statement affects more
 ---@return function? former
 function host.gate(f) end
 ---Who is asked when a server wants a password that nobody has given: f returns it, or raises; `again`: the first one was wrong. nil: nobody.

@@ -262,6 +262,15 @@ static int call_push_change(lua_State *L, Op *op, int args) {
   return 1;
 }
 
+/* at_most(rows): a single statement that affects more is rolled back; false: it is in no transaction. */
+static int l_call_at_most(lua_State *L) {
+  PsqlCall *call = lua_touserdata(L, lua_upvalueindex(1));
+  bool can = call->job->transaction && call->job->nstatements == 1;
+  if (can) call->job->statements[0].most = luaL_checkinteger(L, 1);
+  lua_pushboolean(L, can);
+  return 1;
+}
+
 /* The handle, and each statement: its text and its parameters, { sql, "a", nil, n = 2 }. Where one is a Secret they are not for
  * anything but judging: `secret`. */
 static void call_tell(lua_State *L, int args) {
@@ -271,6 +280,9 @@ static void call_tell(lua_State *L, int args) {
   lua_setfield(L, -2, "handle");
   lua_pushboolean(L, call->secret);
   lua_setfield(L, -2, "secret");
+  lua_pushvalue(L, args);
+  lua_pushcclosure(L, l_call_at_most, 1);
+  lua_setfield(L, -2, "at_most");
   lua_createtable(L, call->job->nstatements, 0);
   for (int i = 0; i < call->job->nstatements; i++) {
     const PgStatement *statement = &call->job->statements[i];

@@ -64,6 +64,7 @@ typedef struct PgStatement {
   char **params; /* text values; NULL entries are SQL NULL */
   int nparams;
   int64_t expect; /* the number of rows it must affect or return; -1: any */
+  int64_t most;   /* rows it may affect, else the transaction is rolled back; 0: any number */
 } PgStatement;
 
 /* Told before the COMMIT of a change is sent: what its server has to be asked by, should the answer get lost together with this

@@ -253,6 +253,12 @@ static void script_completed(PgScript *s, const PGresult *res) {
   if (expect >= 0 && expect != result->affected && s->err.code == ERR_NONE)
     err_set(&s->err, ERR_PSQL, "%s: expected %lld row%s; the transaction was rolled back", result->command, (long long)expect,
             expect == 1 ? "" : "s");
+  int64_t most = s->job->statements[s->index].most;
+  if (most > 0 && result->affected > most && s->err.code == ERR_NONE) {
+    err_set(&s->err, ERR_PSQL, "%s: more rows than the %lld that nobody was asked about; the transaction was rolled back",
+            result->command, (long long)most);
+    err_set_hint(&s->err, "ro() ends the window: then it is asked about");
+  }
 }
 
 static void copy_cell(char *to, size_t size, const PGresult *res, int column) {

@@ -25,7 +25,7 @@ Gate.__index = Gate
 ---@param shell table
 ---@return pgsh.Gate
 function gate.new(shell)
-  local self = setmetatable({ shell = shell, windows = {}, patterns = {}, locked = {},
+  local self = setmetatable({ shell = shell, windows = {}, patterns = {}, locked = {}, tried = {},
     idle_ms = IDLE_MS }, Gate)
   for pattern in (host.getenv "PGSH_PRODUCTION" or ""):gmatch("[^%s,]+") do self.patterns[#self.patterns + 1] = pattern end
   return self
@@ -125,7 +125,8 @@ select coalesce((select sum(greatest(c.reltuples, 0)) from pg_partition_tree(r.o
     r.reltuples)::int8
   from pg_class r where r.oid = to_regclass(quote_ident($1) || '.' || quote_ident($2))]]
 
--- What the planner says: rows that one UPDATE or DELETE will touch, and whether they are most of the table; nil when it does not say.
+-- What the planner says: rows that one UPDATE or DELETE will touch, whether they are most of the table, and how many that has; nil when it
+-- does not say.
 local function planned(handle, statement, options)
   local arguments = table.pack(table.unpack(statement, 2, statement.n + 1))
   arguments.n = statement.n + 1
@@ -138,23 +139,31 @@ local function planned(handle, statement, options)
     local kind = below["Parent Relationship"] -- "Member": one of several, up to PostgreSQL 13
     if kind == "Outer" or kind == "Member" then rows = rows + below["Plan Rows"] end
   end
-  local live = rows > FEW_ROWS and root["Relation Name"] and handle:value(LIVE, root.Schema, root["Relation Name"], options)
-  return rows, live and live > 0 and rows * 2 >= live
+  local live = root["Relation Name"] and handle:value(LIVE, root.Schema, root["Relation Name"], options)
+  live = live and live > 0 and live or nil
+  return rows, live and rows > FEW_ROWS and rows * 2 >= live, live
 end
 
 -- Of all its statements. A failure (a table that an earlier statement makes) is not worth a word: the change itself will tell.
 local function estimate(change)
-  local all, most
+  local all, most, has
   if change.secret then return nil end
   local options = require("pgsh.psql").options { statement_timeout = "2s", lock_timeout = "1s", timeout = "3s" }
   for _, statement in ipairs(change.statements or {}) do
     if select(3, host.sql_danger(statement[1])) then
-      local ok, rows, of_most = errors.try(planned, change.handle, statement, options)
+      local ok, rows, of_most, live = errors.try(planned, change.handle, statement, options)
       if not ok and rows.kind == "interrupted" then error(rows, 0) end
       if ok and rows then all, most = (all or 0) + rows, most or of_most end
+      if ok then has = live end
     end
   end
-  return all, most
+  return all, most, has
+end
+
+-- What was let through unasked and touched more than that was rolled back: the same once more is asked about, with what is known now.
+local function limit(change, live)
+  local most = live and math.min(MANY_ROWS, math.max(FEW_ROWS, (live + 1) // 2 - 1)) or MANY_ROWS
+  change.at_most(most)
 end
 
 -- The question's text: the head, then what would be sent.
@@ -169,8 +178,8 @@ local function rendering(self, change, about)
   add(change.show)
   if change.detail and change.detail ~= "" then add(change.detail) end
   if about.rows then
-    add(("about %d row%s, by the planner's estimate%s"):format(about.rows, about.rows == 1 and "" or "s",
-      about.most and ": most of the table" or ""))
+    local text = about.tried and "%d row%s when it was tried, and rolled back%s" or "about %d row%s, by the planner's estimate%s"
+    add(text:format(about.rows, about.rows == 1 and "" or "s", about.most and ": most of the table" or ""))
   end
   if about.danger then
     add(about.danger .. (about.sure and ": this cannot be taken back" or ": nobody can tell from here what it changes, or take it back"))
@@ -231,6 +240,16 @@ local function asked(...)
   error(answer, 0)
 end
 
+---Was it rolled back because it touched more rows than a window lets through? Then the same statement, made next, is asked about.
+---@param statement string
+---@param problem table
+---@return boolean
+function Gate:exceeded(statement, problem)
+  local rows = tonumber(tostring(problem.message):match "(%d+): more rows than the %d+ that nobody was asked about")
+  if rows then self.tried[statement] = rows end
+  return rows ~= nil
+end
+
 ---The door calls it with each change: it returns, or raises.
 ---@param change table
 function Gate:check(change)
@@ -246,10 +265,16 @@ function Gate:check(change)
   end
   about.danger, about.sure = gate.danger(change)
   about.locks = locks_of(change)
-  if host.interactive() or not window then about.rows, about.most = estimate(change) end
-  local many = about.rows and (about.rows > MANY_ROWS or about.most)
+  local live
+  local text = change.statements and change.statements[1] and change.statements[1][1] or ""
+  about.tried, self.tried[text] = self.tried[text], nil
+  if host.interactive() or not window then about.rows, about.most, live = estimate(change) end
+  if about.tried then about.rows, about.most = about.tried, live and about.tried * 2 >= live end
+  local many = about.tried or about.rows and (about.rows > MANY_ROWS or about.most)
   if not window or about.danger or about.locks or many then
     if not asked(self, change, about) then errors.raise("refused", "not made: %s", change.show) end
+  elseif about.rows and #change.statements == 1 and change.at_most then
+    limit(change, live)
   end
   lock(self, change)
 end

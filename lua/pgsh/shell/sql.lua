@@ -54,7 +54,13 @@ function sql.action(shell, text)
   local alone
   for _, pattern in ipairs(ALONE) do alone = alone or low:find(pattern) ~= nil end
   shell.alone = alone
-  local function change() return db:execute(statement, psql.options { transaction = not alone }) end
+  local function execute() return db:execute(statement, psql.options { transaction = not alone }) end
+  local function change()
+    local ok, result = errors.try(execute)
+    if ok then return result end
+    if not shell.gate:exceeded(statement, result) then error(result, 0) end
+    return execute() -- which is asked about now
+  end
   if verdict ~= "read" then return change end
   return function()
     local ok, rows = errors.try(db.rows, db, statement)

@@ -75,6 +75,21 @@ describe("the shell's gate", function()
       screen:see(RW .. "$")
     end)
 
+    it("asks before the COMMIT when the planner thought of few rows", function()
+      local text = asks(RW, "delete from many where a % 2 in (0, 1);")
+      assert.truthy(text:find "15000 rows when it was tried, and rolled back", text)
+      type_at(RW, "db:execute 'delete from many where a % 2 in (0, 1)'")
+      screen:see "DELETE 15000: more rows than the 7499 that nobody was asked about"
+      screen:see(RW .. "$")
+      assert.equal("15000", server:psql "select count(*) from many")
+      type_at(RW, "delete from many where a % 2 in (0, 1);")
+      screen:see "%[n%]o\n>$"
+      screen:line "y"
+      screen:see "DELETE 15000"
+      screen:see(RW .. "$")
+      assert.equal("0", server:psql "select count(*) from many")
+    end)
+
     it("asks about a SELECT that turns out to write, unless it says itself what", function()
       server:psql [[create or replace function purge() returns int language sql as 'delete from few where id > 10 returning id';
         create or replace view purging as select purge(); create sequence if not exists counter]]
