@@ -195,11 +195,16 @@ select 1 as n, 'relation' as kind, case when $1::text is null and pg_table_is_vi
        else format('%I.%I', n.nspname, c.relname) end as name
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where c.relkind <> 't' and c.relname::text ~* $2 and ($1::text is null or n.nspname::text ~* $1)
-union all select distinct 2, 'function', case when $1::text is null then quote_ident(p.proname)
+union all select 2, 'type', case when $1::text is null and pg_type_is_visible(t.oid) then quote_ident(t.typname)
+       else format('%I.%I', n.nspname, t.typname) end
+  from pg_type t join pg_namespace n on n.oid = t.typnamespace
+ where t.typrelid = 0 and t.typtype in ('e', 'd', 'r', 'b') and not exists (select from pg_type a where a.typarray = t.oid)
+   and t.typname::text ~* $2 and ($1::text is null or n.nspname::text ~* $1)
+union all select distinct 3, 'function', case when $1::text is null then quote_ident(p.proname)
        else format('%I.%I', n.nspname, p.proname) end
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
  where p.proname::text ~* $2 and ($1::text is null or n.nspname::text ~* $1)
-union all select 3, 'schema', quote_ident(nspname) from pg_namespace where nspname::text ~* $2 and $1::text is null
+union all select 4, 'schema', quote_ident(nspname) from pg_namespace where nspname::text ~* $2 and $1::text is null
  order by 1, 3 limit 3]]
 
 local COLUMNS = [[
@@ -413,6 +418,7 @@ local function nothing(db, rest, pattern)
   local others = db:rows(ELSE, pattern.schema, pattern.name or "", patience())
   local first = others[1]
   if not first then errors.raise("usage", "there is no relation %s%s", rest, nearest_to(db, rest, pattern)) end
+  if first.kind == "type" then errors.raise("usage", "%s is a type: \\dT+ %s", first.name, first.name) end
   if first.kind == "function" then errors.raise("usage", "%s is a function: \\df %s, \\sf %s", first.name, first.name, first.name) end
   if first.kind == "schema" then errors.raise("usage", "%s is a schema: \\d %s.*", first.name, first.name) end
   local names = {}
