@@ -217,7 +217,8 @@ end
 
 local SETTINGS = [[
 select name, setting || coalesce(' ' || unit, '') as value, source, case when pending_restart then 'restart pending' end as note
-  from pg_settings where case when $1::text is null then source not in ('default', 'override') else name ~ $1 end order by name]]
+  from pg_settings where case when $1::text is null then source not in ('default', 'override')
+       and name not in ('application_name', 'transaction_read_only') else name ~ $1 end order by name]]
 
 function pg.settings(db, pattern)
   check("settings", db)

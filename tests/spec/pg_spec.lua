@@ -139,6 +139,9 @@ describe("pg", function()
     server:psql "select pg_drop_replication_slot('unread')"
     assert.equal(0, #pg.progress(db))
     assert.equal("t", pg.sizes(db)[1].table)
+    for _, setting in ipairs(pg.settings(db)) do
+      assert.is_nil(({ application_name = 1, transaction_read_only = 1 })[setting.name], setting.name)
+    end
     assert.equal("40", pg.settings(db, "^max_connections$")[1].value)
   end)
 
