@@ -15,12 +15,13 @@ Jobs.__index = Jobs
 local Job = { __name = "pgsh.Job" }
 Job.__index = Job
 
-local WORDS = { [false] = "running", ok = "done" }
-
-function Job:__tostring()
-  local took = host.span((self.ended or host.mono()) - self.begun)
-  return ("job %d   %s   %s   %s"):format(self.id, WORDS[self.outcome or false] or self.outcome, took, self.name)
+local function cells_of(job)
+  local took = host.span((job.ended or host.mono()) - job.begun)
+  local name = job.problem and ("%s: %s"):format(job.name, errors.line(job.problem)) or job.name
+  return { ("job %d"):format(job.id), job.outcome or "running", took, name }
 end
+
+function Job:__tostring() return table.concat(cells_of(self), "   ") end
 
 ---Wait for its end: its results, or its error.
 function Job:wait()
@@ -44,12 +45,17 @@ end
 
 local function ended(self, job)
   local results = table.pack(errors.try(job.task.join, job.task))
-  job.ended, job.outcome = host.mono(), results[1] and "ok" or errors.line(results[2])
+  local problem = not results[1] and results[2] or nil
+  local cancelled = problem and problem.kind == "cancelled"
+  job.ended, job.outcome = host.mono(), cancelled and "cancelled" or problem and "failed" or "done"
+  if not cancelled then job.problem = problem end
   if self.shell.refresh then self.shell.refresh() end
-  if results[1] then
+  if cancelled then
+    if not job.told then tell(job, "cancelled: " .. job.name) end
+  elseif not problem then
     tell(job, ("done in %s: %s"):format(host.span(job.ended - job.begun), job.name))
   else
-    tell(job, ("failed: %s"):format(errors.line(results[2])), "warn")
+    tell(job, ("failed: %s"):format(errors.line(problem)), "warn")
   end
 end
 
@@ -91,7 +97,11 @@ end
 
 function Jobs:cancel_all()
   for _, job in ipairs(self.list) do
-    if not job.task:done() then job.task:cancel() end
+    if not job.task:done() then
+      if not job.told then tell(job, "cancelled: " .. job.name) end -- now: afterwards there may be nobody to read it
+      job.told = true
+      job.task:cancel()
+    end
   end
 end
 
@@ -108,8 +118,15 @@ end
 
 ---@return string
 function Jobs:text()
-  local lines = {}
-  for i, job in ipairs(self.list) do lines[i] = tostring(job) end
+  local lines, rows, widths = {}, {}, { 0, 0, 0 }
+  for i, job in ipairs(self.list) do
+    rows[i] = cells_of(job)
+    for k = 1, 3 do widths[k] = math.max(widths[k], host.width(rows[i][k])) end
+  end
+  for i, row in ipairs(rows) do
+    for k = 1, 3 do row[k] = row[k] .. (" "):rep(widths[k] - host.width(row[k])) end
+    lines[i] = table.concat(row, "   ")
+  end
   return #lines > 0 and table.concat(lines, "\n") or "no jobs"
 end
 

@@ -226,7 +226,7 @@ describe("the shell and signals:", function()
       enter "spawn('sleeper', function() db:value 'select pg_sleep(60)' end)"
       enter "select 1;"
       screen:line "jobs.cancel(1)"
-      screen:see "%[job 1%] failed.*RO>$"
+      screen:see "%[job 1%] cancelled: sleeper.*RO>$"
       enter "select 2;"
       local count = [[select count(*) from pg_stat_activity where application_name = 'pgsh']]
       local deadline = socket.gettime() + 15
