@@ -82,9 +82,11 @@ function on.q(shell) shell.over = shell.over or (shell.inside and "question" or 
 
 function on.x(shell, rest)
   local format = shell.format
-  if rest == "" then rest = format.expanded == "on" and "off" or "on" end
+  local always = format.expanded == "on" or format.format == "expanded"
+  if rest == "" then rest = always and "off" or "on" end
   if rest ~= "on" and rest ~= "off" and rest ~= "auto" then errors.raise("usage", "\\x on, off or auto") end
   format.expanded = rest
+  if rest ~= "on" and format.format == "expanded" then format.format = format.before or "auto" end
   say(("expanded display is %s"):format(rest))
 end
 
@@ -175,7 +177,25 @@ local function last_entry(shell)
   errors.raise("usage", "\\watch repeats the last entry: there is none")
 end
 
+-- \watch 5, \watch i=5 c=3: how often, and how many times.
+local function watch_options(rest)
+  local seconds, count
+  for word in rest:gmatch "%S+" do
+    local key, value = word:match "^(%l+)=(.+)$"
+    local number = tonumber(value or word)
+    if (key == nil or key == "i" or key == "interval") and not seconds and (number or host.duration(word)) then
+      seconds = number or word
+    elseif (key == "c" or key == "count") and not count and math.type(number) == "integer" and number > 0 then
+      count = number
+    else
+      errors.raise("usage", "\\watch %s: \\watch 5, or i=SECONDS for how often and c=COUNT for how many times", rest)
+    end
+  end
+  return seconds or 2, count
+end
+
 function on.watch(shell, rest)
+  local seconds, count = watch_options(rest)
   local entry = last_entry(shell)
   local f = entry.f
   if entry.kind == "sql" then
@@ -183,7 +203,7 @@ function on.watch(shell, rest)
     f = function() return db:rows(sql) end
   end
   if not f then errors.raise("usage", "\\watch repeats Lua or SQL") end
-  return shell:run("\\watch " .. rest, function() return require("pgsh.shell.watch").run(shell, tonumber(rest) or 2, f) end, {})
+  return shell:run("\\watch " .. rest, function() return require("pgsh.shell.watch").run(shell, seconds, f, count) end, {})
 end
 
 function on.i(shell, rest)

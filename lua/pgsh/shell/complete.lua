@@ -403,6 +403,13 @@ end
 
 local FILES = { ["file"] = true, ["to"] = true, ["save"] = true, ["transcript"] = true, ["dofile"] = true }
 
+-- Words whose argument is one of a few.
+local WORDS = {
+  ["history.mode"] = function() return require("pgsh.shell.history").MODES end,
+  format = function() return require("pgsh.shell.show").NAMED end,
+  as = function() return require("pgsh.shell.show").NAMED end,
+}
+
 -- SQL in a Lua string: in double quotes those of an identifier have backslashes.
 local function quoted_sql_choices(shell, part, behind, point, caller)
   local all = part:gsub('\\"', '"')
@@ -428,6 +435,8 @@ local function string_choices(shell, part, before, behind, point, quote)
     for _, name in ipairs(require("pgsh.meta").topics()) do names[name] = true end
     return found(point - #part, matching(names, part))
   end
+  local words = WORDS[caller]
+  if words then return found(point - #part, matching(words(), part)) end
   local indexed = before:match("([%a_][%w_.]*)%[$")
   if indexed then
     local value = resolve(shell, indexed)

@@ -56,6 +56,7 @@ local function run_text(shell, text)
       if entry.kind ~= "incomplete" then
         lines = {}
         if entry.kind ~= "empty" then
+          shell.texts[#shell.texts + 1] = entry_text
           local ok, problem = shell:evaluate(entry_text, entry)
           if not ok then return at_line(problem, begins, text) end
         end

@@ -313,9 +313,35 @@ local function json_row(shown, row, keys)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
+-- Names that each stand for one value: x, x_2, …
+local function told_apart(names)
+  local taken, list, renamed = {}, {}, {}
+  for _, name in ipairs(names) do taken[name] = true end
+  local seen = {}
+  for i, name in ipairs(names) do
+    list[i] = name
+    if seen[name] then
+      local number = 2
+      while taken[("%s_%d"):format(name, number)] do number = number + 1 end
+      list[i] = ("%s_%d"):format(name, number)
+      taken[list[i]] = true
+      renamed[#renamed + 1] = list[i]
+    end
+    seen[name] = true
+  end
+  return list, renamed
+end
+
+local told = {}
+
 local function json_keys(shown)
-  local keys = {}
-  for i, name in ipairs(shown.names) do keys[i] = require("pgsh.json").encode(name) .. ":" end
+  local keys, names, renamed = {}, told_apart(shown.names)
+  local which = table.concat(renamed, ", ")
+  if which ~= "" and not told[which] then
+    told[which] = true
+    host.emit("log", { level = "info", text = "columns of the same name are numbered in JSON: " .. which })
+  end
+  for i, name in ipairs(names) do keys[i] = require("pgsh.json").encode(name) .. ":" end
   return keys
 end
 
@@ -355,7 +381,8 @@ local FORMATS = {
 
 local NAMES = { "auto", "grid", "expanded", "csv", "tsv", "json", "jsonl", "lua", "markdown" }
 local KNOWN = { md = "markdown" }
-for _, name in ipairs(NAMES) do KNOWN[name] = name end
+show.NAMED = {}
+for _, name in ipairs(NAMES) do KNOWN[name], show.NAMED[name] = name, true end
 
 ---The name of a format; nil: there is none.
 ---@param name any
@@ -369,7 +396,7 @@ local function rows_out(rows, columns, kinds, settings, took, out)
   local shown, format = shown_rows(rows, columns, kinds), settings.format
   if FORMATS[format] then return FORMATS[format](shown, out) end
   if #columns == 0 then return out(footer(rows, #rows, took) .. "\n") end
-  if format == "expanded" or settings.expanded == "on" and #columns > 1 then return expanded(shown, settings, took, out) end
+  if format == "expanded" or settings.expanded == "on" and columns[1] ~= "QUERY PLAN" then return expanded(shown, settings, took, out) end
   local cells = aligned(shown, settings)
   if format == "auto" and settings.expanded == "auto" and #rows > 0 and too_wide(cells) then
     return expanded(shown, settings, took, out)
@@ -398,7 +425,11 @@ function show.text(value)
     local name = require("pgsh.help").name_of(value)
     return name and ("function %s    (help %s)"):format(name, name) or tostring(value)
   end
-  local meta = type(value) == "table" and debug.getmetatable(value)
+  local meta = (type(value) == "table" or type(value) == "userdata") and debug.getmetatable(value)
+  if meta and rawget(meta, "__name") == "pgsh.PsqlRows" then
+    return "rows that come one by one: for row in db:each \"…\" do … end; db:rows has all of them at once"
+  end
+  if type(value) == "userdata" then meta = nil end
   local name = type(meta) == "table" and type(rawget(meta, "__name")) == "string" and rawget(meta, "__name"):match("^pgsh%.(%l[%w_]*)$")
   if name and type(rawget(meta, "__pairs")) == "function" then
     local names = {}
@@ -477,7 +508,8 @@ function show.error(problem, sql)
   if problem.code == "script" or problem.kind == "usage" then
     for i, line in ipairs(require("pgsh.place").script_lines(problem.traceback)) do
       if i > 5 then break end
-      if not lines[1]:find(line:match("^(.-:%d+)"), 1, true) then add("at " .. line) end
+      local entry = line:match "^(%(%d+%):%d+): in upvalue 'f'$" -- the entry itself, however it is called
+      if not lines[1]:find(line:match("^(.-:%d+)"), 1, true) then add("at " .. (entry or line)) end
     end
   end
   return table.concat(lines, "\n")

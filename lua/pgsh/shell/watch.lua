@@ -82,27 +82,29 @@ local function look_once(shell, what, first)
   return table.concat(pieces)
 end
 
-local function looking(shell, every, what, ends, put)
+local function looking(shell, every, what, ends, put, count)
   local former, text
-  while true do
+  for look = 1, count or math.huge do
     local begun = host.mono()
     local head = ("%s, every %g s, %s ends it"):format(host.iso(host.now()):sub(12, 19), every / 1000, ends)
     text, former = watch.marked(look_once(shell, what, former == nil), former)
     put(head, text)
+    if look == count then return end
     host.sleep(math.max(every - (host.mono() - begun), 100) / 1000)
   end
 end
 
 -- Without a terminal that can be redrawn.
-local function scrolling(shell, every, what)
+local function scrolling(shell, every, what, count)
   looking(shell, every, what, "Ctrl-C", function(head, text)
     host.emit("output", { text = ("-- %s\n%s"):format(head, (text:gsub("[\1\2]", ""))) })
-  end)
+  end, count)
 end
 
-local function in_place(shell, every, what)
+local function in_place(shell, every, what, count)
   local pressed = false
-  local task = host.spawn("watch", looking, shell, every, what, "any key", function(head, text) host.frame(head .. "\n" .. text) end)
+  local task = host.spawn("watch", looking, shell, every, what, "any key", function(head, text) host.frame(head .. "\n" .. text) end,
+    count)
   local keys = host.spawn("key", function()
     host.key()
     pressed = true
@@ -112,14 +114,15 @@ local function in_place(shell, every, what)
     keys:cancel()
     task:cancel()
   end })
-  local _, problem = errors.try(task.join, task)
-  if not pressed then error(problem, 0) end
+  local ok, problem = errors.try(task.join, task)
+  if not ok and not pressed then error(problem, 0) end
 end
 
 ---@param shell pgsh.Shell
 ---@param seconds number|string
 ---@param what function|string      # a function, or SQL
-function watch.run(shell, seconds, what)
+---@param count? integer            # so many looks; default: until it is ended
+function watch.run(shell, seconds, what, count)
   local every = host.duration(seconds)
   if not every or every < 100 then errors.usage(USAGE) end
   if type(what) == "string" then
@@ -130,7 +133,7 @@ function watch.run(shell, seconds, what)
   shell.watching = true
   local guard <close> = setmetatable({}, { __close = function() shell.watching = nil end }) -- luacheck: ignore
   local alone = shell.jobs:here() or not host.interactive() or not host.terminal().redraws
-  return (alone and scrolling or in_place)(shell, every, what)
+  return (alone and scrolling or in_place)(shell, every, what, count)
 end
 
 return watch

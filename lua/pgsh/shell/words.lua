@@ -8,8 +8,13 @@ local words = {}
 
 local function out(text) host.emit("output", { text = text }) end
 
-local function callable(call, fields)
-  return setmetatable(fields, { __call = function(_, ...) return call(...) end, __name = "pgsh.word" })
+local function callable(name, call, fields)
+  local ways = { name .. "()" }
+  for field in pairs(fields) do ways[#ways + 1] = name .. "." .. field end
+  table.sort(ways)
+  local text = ("%s    (help %q)"):format(table.concat(ways, ", "), name)
+  return setmetatable(fields, { __name = "pgsh.word", __call = function(_, ...) return call(...) end,
+    __tostring = function() return text end })
 end
 
 local function text_or_value(value)
@@ -43,7 +48,7 @@ function words.new(shell)
     return shell.jobs:spawn(tostring(name), f, ...)
   end
 
-  own.jobs = callable(function() out(shell.jobs:text() .. "\n") end, {
+  own.jobs = callable("jobs", function() out(shell.jobs:text() .. "\n") end, {
     cancel = function(id)
       local job = shell.jobs.list[id]
       if not job then errors.usage("there is no job %s", tostring(id)) end
@@ -64,7 +69,7 @@ function words.new(shell)
     shell.history = shell.history or history.open(shell.history_mode)
     return shell.history
   end
-  own.history = callable(function(count, part) out(kept():text(count, part) .. "\n") end, {
+  own.history = callable("history", function(count, part) out(kept():text(count, part) .. "\n") end, {
     forget = function() kept():forget() end,
     mode = function(mode)
       if not history.MODES[mode] then errors.usage('history.mode "keep", "skip" or "redact"') end
@@ -108,7 +113,11 @@ function words.new(shell)
     return name
   end
 
-  function own.format(format) shell.format.format = known(format) end
+  function own.format(format)
+    local former = shell.format.format
+    shell.format.format = known(format)
+    if former ~= "expanded" then shell.format.before = former end -- what \x off goes back to
+  end
 
   local function again(settings)
     local value = shell.vars._rs or shell.vars._

@@ -11,7 +11,7 @@ describe("completion of SQL", function()
   setup(function()
     server = postgres.start()
     server:psql [[create table accounts (id int, "Weird Col" text, "order" int); create table "Odd Name" (x int);
-      create table "Select" (y int); create table "Accounts_Old" (z int); create table "say ""hi""" (q int);
+      create table "Select" (y int); create table "Accounts_Old" (z int); create table "say ""hi""" (q int, colour text);
       create index acc_order on accounts ("order"); create sequence "Acc Seq";
       create schema "My Schema"; create table "My Schema".inner_one (deep int);
       create schema sales; create table sales.orders (total int);
@@ -47,6 +47,20 @@ describe("completion of SQL", function()
     completes("select weird from accounts where weird", 'select weird from accounts where "Weird Col"')
     completes("select accounts.ord from accounts where accounts.ord", 'select accounts.ord from accounts where accounts."order"')
     completes("select TALL", "select TALLY", 'select "Tally Up"')
+  end)
+
+  it("knows the columns of a name that holds quotes", function()
+    completes('select * from "say ""hi""" where ', 'select * from "say ""hi""" where colour', 'select * from "say ""hi""" where q')
+    completes('select * from "say ""hi""" where colo', 'select * from "say ""hi""" where colour')
+    completes('select * from "say ""hi""" s where s.colo', 'select * from "say ""hi""" s where s.colour')
+    completes([[db:rows "select * from \"say \"\"hi\"\"\" where colo]], [[db:rows "select * from \"say \"\"hi\"\"\" where colour]])
+    completes([[db:rows('select * from "say ""hi""" where colo]], [[db:rows('select * from "say ""hi""" where colour]])
+  end)
+
+  it("offers the few words that a word of the shell takes", function()
+    completes('history.mode "', 'history.mode "keep', 'history.mode "redact', 'history.mode "skip')
+    completes('format "j', 'format "json', 'format "jsonl')
+    completes("as('m", "as('markdown")
   end)
 
   it("goes on with an identifier whose quotes are open", function()

@@ -50,6 +50,11 @@ describe("the shell's output", function()
   end)
 
   it("keeps columns of the same name apart", function()
+    local sql = "select 1 as a, 2 as a, 3 as a_2, null as a;"
+    local result = shell(("format 'json'\n%s\n%s\nformat 'jsonl'\n%s\n"):format(sql, sql, sql))
+    local row = '{"a":1,"a_3":2,"a_2":3,"a_4":null}'
+    assert.equal(("[%s]\n[%s]\n%s\n"):format(row, row, row), result.stdout)
+    assert.equal(1, select(2, result.stderr:gsub("columns of the same name are numbered in JSON: a_3, a_4", "")), result.stderr)
     assert.equal("a,a\n,1\n", formatted("csv", "select null as a, 1 as a;"))
   end)
 
@@ -106,6 +111,54 @@ do $$ begin for i in 1..50 loop raise notice 'number % of 25', i % 25; end loop;
     assert.is_nil(result.stdout:find "NOTICE")
     local _, path = box:journal()
     assert.equal(2, select(2, run.read_file(path):gsub("number 24 of 25", ""))) -- as often as it was said
+  end)
+
+  it("is expanded as long as that is wanted", function()
+    local function is_expanded(input) return shell(input .. "\nselect 1 as a;\n").stdout:find("-[ 1 ]-", 1, true) ~= nil end
+    for _, input in ipairs { "format 'expanded'", "format 'auto'\n\\x on", "format 'grid'\n\\x",
+      "format 'expanded'\n\\x\n\\x\nformat 'auto'" } do
+      assert.is_true(is_expanded(input), input)
+    end
+    for _, input in ipairs { "format 'expanded'\n\\x off", "format 'expanded'\n\\x", "format 'expanded'\n\\x auto" } do
+      assert.is_false(is_expanded(input), input)
+    end
+    assert.equal("a,b\n1,2\n", shell("format 'csv'\nformat 'expanded'\n\\x off\nselect 1 as a, 2 as b;\n").stdout)
+    assert.truthy(shell("format 'auto'\nselect 1 as a \\gx\n").stdout:find("-[ 1 ]-", 1, true))
+  end)
+
+  it("watches as often as is said, and takes nothing else", function()
+    local result = shell "select 7 as seven;\n\\watch i=0.1 c=3\nprint 'behind'\n"
+    assert.equal(0, result.exit, result.stderr)
+    assert.equal(3, select(2, result.stdout:gsub("every 0.1 s", "")))
+    assert.truthy(result.stdout:find "behind\n$")
+    assert.equal(1, select(2, shell("select 7;\n\\watch 0.1 count=1\n").stdout:gsub("every 0.1 s", "")))
+    for _, wrong in ipairs { "abc", "1 2", "c=0", "c=1.5", "m=1 c=1", "i=x" } do
+      result = shell("select 7;\n\\watch " .. wrong .. "\n")
+      assert.equal(2, result.exit, wrong)
+      assert.truthy(result.stderr:find("or i=SECONDS for how often and c=COUNT", 1, true), result.stderr)
+    end
+  end)
+
+  it("of jobs stands in columns, and says how each ended", function()
+    local result = shell([[
+long = spawn("a longer name", function() wait(60) end)
+bad = spawn("bad", function() error "boo" end)
+wait(0.1)
+jobs.cancel(1)
+wait(0.1)
+jobs()
+jobs
+]])
+    assert.truthy(result.stdout:find "job 1   cancelled   %S+ m?s +a longer name\njob 2   failed      %S+ m?s +bad: .*boo\n", result.stdout)
+    assert.truthy(result.stdout:find("jobs(), jobs.cancel, jobs.wait    (help \"jobs\")\n", 1, true), result.stdout)
+    assert.truthy(result.stderr:find("[job 1] cancelled: a longer name", 1, true), result.stderr)
+    assert.truthy(result.stderr:find("[job 2] failed: ", 1, true), result.stderr)
+  end)
+
+  it("of rows that come one by one says so, once", function()
+    local result = shell "db:each 'select 1'\n"
+    assert.equal(1, select(2, result.stdout:gsub("rows that come one by one", "")))
+    assert.is_nil(result.stdout:find "0x")
   end)
 
   it("refuses formats that it does not know", function()
@@ -289,7 +342,9 @@ describe("rows on a screen", function()
     local text = shown({ { plan = ("p"):rep(200) } }, { "plan" })
     assert.truthy(text:find("\n " .. ("p"):rep(200) .. "\n", 1, true), text)
     settings.expanded = "on"
-    assert.equal(text, shown({ { plan = ("p"):rep(200) } }, { "plan" }))
+    assert.truthy(shown({ { plan = ("p"):rep(200) } }, { "plan" }):find("-[ 1 ]-", 1, true)) -- this was asked for
+    local plan = shown({ { ["QUERY PLAN"] = "Result" } }, { "QUERY PLAN" })
+    assert.is_nil(plan:find("-[ 1 ]-", 1, true), plan)
   end)
 
   it("are not cut where there is no screen", function()
