@@ -209,7 +209,7 @@ function Shell:show(values, took, expanded)
     local change = self.dry and require("pgsh.unknown").change(values[i])
     if change then
       piece(("not made: %s\n"):format(change))
-    elseif values[i] ~= nil then
+    elseif values[i] ~= nil and not (i > 1 and type(values[i]) == "userdata" and rawequal(values[i], values[1])) then
       if self.piped and self.jobs.is(values[i]) then
         say(tostring(values[i])) -- no data
       else

@@ -82,8 +82,9 @@ describe("the reference", function()
   end
 
   it("of the shell names every word it has, and nothing else", function()
-    local elsewhere = { psql = true, print = true, help = true, spawn = true, skip = true, step = true, problem = true, kept = true,
-      db = true }
+    local elsewhere = {
+      psql = true, print = true, help = true, spawn = true, skip = true, step = true, problem = true, kept = true, db = true,
+    }
     local text, words = text_of "shell", require("pgsh.shell.words").new { inside = {} }
     for name in pairs(words) do
       local said = elsewhere[name] or text:find("\nfunction " .. name .. "%(") or text:find("\n" .. name .. " = ")
