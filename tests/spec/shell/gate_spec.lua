@@ -206,7 +206,7 @@ describe("the shell's gate", function()
       assert.equal(4, result.exit)
       assert.truthy(result.stderr:find("is held by", 1, true), result.stderr)
       enter "jobs.cancel(1)"
-      screen:see "%[job 1%] failed"
+      screen:see "%[job 1%] cancelled"
       enter "1"
       assert.equal(0, box:pgsh({ "--yes", "shell", server:conninfo() }, other).exit)
       server:psql "drop table held"
