@@ -23,7 +23,10 @@ function support.box()
 end
 
 function Box:close()
-  if self.socket then pcall(sh.run, { "tmux", "-L", self.socket, "kill-server" }, { ok = ANY }) end
+  if self.socket then
+    pcall(sh.run, { "tmux", "-L", self.socket, "kill-server" }, { ok = ANY })
+    pcall(sh.run, ('rm -f "${TMUX_TMPDIR:-/tmp}/tmux-$(id -u)/%s"'):format(self.socket)) -- which tmux leaves
+  end
   sh.run { "rm", "-rf", self.dir }
 end
 
