@@ -78,6 +78,8 @@ local function settings_text(self)
   local all, names, lines = {}, {}, {}
   for name, value in pairs(SETTINGS) do all[name] = value end
   if self.major < 11 then all.jit = nil end
+  -- In the data directory it goes with it, however the server ends.
+  if self.major > 9 then all.dynamic_shared_memory_type = "mmap" end
   for name, value in pairs(self.given.settings or {}) do all[name] = value end
   all.unix_socket_directories = '"' .. self.dir:gsub('"', '""') .. '/run"'
   for name in pairs(all) do names[#names + 1] = name end

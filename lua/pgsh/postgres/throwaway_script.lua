@@ -14,16 +14,17 @@ alive() {
   set -- "$3" ${stat##*) }
   [ "$1" = "${21}" ] && [ "$2" != Z ]
 }
+# A server that SIGKILL ends, or any signal while initdb runs it, leaves shared memory: a segment of System V, files in /dev/shm.
+memory() {
+  sed -n 's|.* \([0-9][0-9]*\) */SYSV.*|\1|p; s|.* \(/dev/shm/PostgreSQL[.][0-9]*\)$|\1|p' "/proc/$1/maps" 2>/dev/null
+}
 missing=0 # no directory: its maker was ended before it could make it, or somebody has removed it
 while [ ! -e "$dir/stop" ] && [ "$missing" -lt 15 ] && alive "$@"; do
   sleep 0.2
   [ -d "$dir" ] && missing=0 || missing=$((missing + 1))
 done
-# A server that SIGKILL ends, or any signal while initdb runs it, leaves shared memory: a segment of System V, files in /dev/shm.
-memory() {
-  sed -n 's|.* \([0-9][0-9]*\) */SYSV.*|\1|p; s|.* \(/dev/shm/PostgreSQL[.][0-9]*\)$|\1|p' "/proc/$1/maps" 2>/dev/null
-}
-round=0 seen=
+# Of one that was killed before, line 7 tells: key and id.
+round=0 seen=$(sed -n '7s/^ *[0-9][0-9]*  *\([0-9][0-9]*\).*/\1/p' "$dir/run/data/postmaster.pid" 2>/dev/null)
 while [ "$round" -lt 100 ]; do
   round=$((round + 1)) found=
   # Stopped, they take no more while it is looked up.
@@ -43,7 +44,10 @@ while [ "$round" -lt 100 ]; do
   sleep 0.05
 done
 for one in $seen; do
-  case $one in /*) rm -f -- "$one" ;; *) ipcrm -m "$one" 2>/dev/null ;; esac
+  case $one in
+  /*) rm -f -- "$one" ;;
+  *) ipcs -m | awk -v id="$one" '$2 == id && $6 == 0 { hit = 1 } END { exit !hit }' && ipcrm -m "$one" 2>/dev/null ;;
+  esac
 done
 ]]
 
