@@ -259,7 +259,7 @@ select 1 from nowhere;
       screen:line "jobs()"
       screen:see "job 1   running"
       screen:line "jobs.cancel(1)"
-      screen:see "%[job 1%] failed.*postgres[ %(primay%)]* RO>$"
+      screen:see "%[job 1%] cancelled.*postgres[ %(primay%)]* RO>$"
     end)
 
     it("a second one gives up waiting, a third one leaves with the terminal as it was", function()
