@@ -100,7 +100,7 @@ describe("the shell's gate", function()
       type_at(RW, "select setval('counter', (select max(id) from few));")
       screen:see "20\n.*1 row"
       screen:see(RW .. "$")
-      type_at(RW, "select id from few where id = 7 for update;")
+      type_at(RW, "db:execute 'select id from few where id = 7 for update'")
       screen:see "7\n.*1 row"
       screen:see(RW .. "$")
       server:psql "drop view purging; drop function purge; drop sequence counter"
