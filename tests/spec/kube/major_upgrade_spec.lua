@@ -80,7 +80,7 @@ describe("kubernetes-major-upgrade", function()
         end
       end
       local result = upgrade.box:pgsh(words, { limit = 150 })
-      upgrade:says(result, ("--confirm 'pvc/postgres-data pv/%s'"):format(upgrade.pv):gsub("'", ""))
+      upgrade:says(result, ("--confirm 'pvc/postgres-data pv/%s'"):format(upgrade.pv))
       assert.equal(4, result.exit, result.stderr)
       upgrade:volume_is_there "not confirmed"
       -- And back.
