@@ -110,9 +110,8 @@ static void live_add_wait(Buf *out, const FoldWait *wait, const char *title, int
 /* What the running step is doing, as its note. */
 static void live_add_doing(Buf *out, const View *view, const char *title, int64_t since_ms) {
   const Fold *fold = &view->fold;
-  if (view->setup.shell && fold->progress != NULL) /* the entry's; waits may be those of jobs */
-    buf_add_str(out, fold->progress);
-  else if (fold->wait_count > 0)
+  bool entry = view->setup.shell && fold->progress != NULL; /* it comes first: waits may be those of jobs */
+  if (fold->wait_count > 0 && !entry)
     live_add_wait(out, &fold->waits[fold->wait_count - 1], title, since_ms);
   else if (fold->progress != NULL)
     buf_add_str(out, fold->progress);
