@@ -255,7 +255,7 @@ static void script_completed(PgScript *s, const PGresult *res) {
             expect == 1 ? "" : "s");
   int64_t most = s->job->statements[s->index].most;
   if (most > 0 && result->affected > most && s->err.code == ERR_NONE) {
-    err_set(&s->err, ERR_PSQL, "%s: more rows than the %lld that nobody was asked about; the transaction was rolled back",
+    err_set(&s->err, ERR_TOO_MANY, "%s: more rows than the %lld that nobody was asked about; the transaction was rolled back",
             result->command, (long long)most);
     err_set_hint(&s->err, "ro() ends the window: then it is asked about");
   }

@@ -245,9 +245,9 @@ end
 ---@param problem table
 ---@return boolean
 function Gate:exceeded(statement, problem)
-  local rows = tonumber(tostring(problem.message):match "(%d+): more rows than the %d+ that nobody was asked about")
-  if rows then self.tried[statement] = rows end
-  return rows ~= nil
+  if problem.code ~= "too_many" then return false end
+  self.tried[statement] = tonumber(problem.message:match "%d+") -- "DELETE 15000: …", as the server said it
+  return true
 end
 
 ---The door calls it with each change: it returns, or raises.
