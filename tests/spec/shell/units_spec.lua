@@ -318,6 +318,17 @@ describe("production", function()
   end)
 end)
 
+describe("a change that a window lets through", function()
+  it("is made again only when it was rolled back for its rows, not when an error says so", function()
+    local it_is = gate.new {}
+    local text = "DELETE 7: more rows than the 5 that nobody was asked about"
+    assert.is_false(it_is:exceeded("delete from t", { kind = "psql", code = "psql", message = text }))
+    assert.is_nil(it_is.tried["delete from t"])
+    assert.is_true(it_is:exceeded("delete from t", { kind = "psql", code = "too_many", message = text }))
+    assert.equal(7, it_is.tried["delete from t"])
+  end)
+end)
+
 describe("a value", function()
   it("is shown as Lua reads it back", function()
     for _, value in ipairs { 1, 1.0, 0.1, 1e300, 2 ^ 53, -7, 1 / 3, 0.1 + 0.2, "a", "a\"b\\c", "tab\tend", "\27[2J\0", "é日",
