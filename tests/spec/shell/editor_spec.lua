@@ -30,12 +30,7 @@ describe("the shell's line", function()
     return screen:see "RO>$"
   end
 
-  local function enter(text)
-    screen:keys("C-u", "C-l")
-    screen:see "^[^\n]*RO>$" -- else what stood there before is taken for the answer
-    screen:line(text)
-    return screen:see("\n[^\n]*RO>$")
-  end
+  local function enter(text) return screen:enter(text, "RO>") end
 
   -- Type, press Tab, and wait for what stands behind the prompt then.
   local function completes(typed, to)

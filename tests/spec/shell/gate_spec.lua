@@ -24,17 +24,12 @@ describe("the shell's gate", function()
     return screen:see "RO>$"
   end
 
-  -- Type on a screen that has nothing but the prompt.
   local function type_at(prompt, text)
-    screen:keys("C-u", "C-l")
-    screen:see("^[^\n]*" .. prompt .. "$")
+    screen:fresh(prompt)
     screen:line(text)
   end
 
-  local function enter(text)
-    type_at("RO>", text)
-    return screen:see "\n[^\n]*RO>$"
-  end
+  local function enter(text) return screen:enter(text, "RO>") end
 
   -- An entry that asks: the question. It is answered with `answer`.
   local function asks(prompt, text, answer)

@@ -43,8 +43,7 @@ describe("the shell in a failed step", function()
 
   -- Back to the question, on a screen on which it has not stood before.
   local function leave()
-    screen:keys "C-l"
-    screen:see "^[^\n]*RO>$"
+    screen:fresh "RO>"
     screen:keys "C-d"
     screen:see "%[s%]top here[^\n]*\n.*>$"
   end

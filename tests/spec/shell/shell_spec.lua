@@ -31,13 +31,7 @@ describe("the shell", function()
     return screen:see(PROMPT)
   end
 
-  -- Type an entry, wait for the prompt behind it.
-  local function enter(text)
-    screen:keys "C-l"
-    screen:see "^[^\n]*RO>$" -- else what stood there before is taken for the answer
-    screen:line(text)
-    return screen:see("\n[^\n]*RO>$")
-  end
+  local function enter(text) return screen:enter(text, "RO>") end
 
   -- States of the other sessions of that program.
   local function idle()

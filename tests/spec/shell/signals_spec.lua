@@ -27,17 +27,9 @@ describe("the shell and signals:", function()
     return screen:see(PROMPT)
   end
 
-  -- On a screen of its own, so that what stood there before is not taken for the answer.
-  local function fresh()
-    screen:keys("C-u", "C-l")
-    screen:see "^[^\n]*R[OW][^\n]*>$"
-  end
-
-  local function enter(text)
-    fresh()
-    screen:line(text)
-    return screen:see("\n[^\n]*R[OW][^\n]*>$")
-  end
+  local ANY = "R[OW][^\n]*>"
+  local function fresh() screen:fresh(ANY) end
+  local function enter(text) return screen:enter(text, ANY) end
 
   local function init(text)
     os.execute(("mkdir -p %s/config/pgsh"):format(box.dir))

@@ -2,6 +2,7 @@
 --
 --   local screen = require("tests.spec.support.terminal").open(box, { width = 100, height = 30, env = { TERM = "dumb" } })
 --   screen:pgsh "shell service=x"        types the command; screen:line "…", screen:keys("C-c"), screen:type "…" (no Enter)
+--   screen:enter("1 + 1", "RO>")         types an entry on a cleared screen, waits for the prompt behind it
 --   screen:see "pattern"                 waits until it is on the screen; screen:text() now; screen:gone "pattern"
 --   screen:close()
 local socket = require "socket"
@@ -45,6 +46,17 @@ function Terminal:close()
   for pid in children:gmatch "%d+" do
     while run.read_file(("/proc/%s/stat"):format(pid)) ~= "" and socket.gettime() < deadline do socket.sleep(0.01) end
   end
+end
+-- A screen that has nothing but the prompt (a pattern), and nothing typed: else what stood there before is taken for the answer.
+function Terminal:fresh(prompt)
+  self:keys("C-u", "C-l")
+  return self:see("^[^\n]*" .. prompt .. "$")
+end
+-- An entry on a fresh screen, up to the prompt behind it: the screen.
+function Terminal:enter(text, prompt)
+  self:fresh(prompt)
+  self:line(text)
+  return self:see("\n[^\n]*" .. prompt .. "$")
 end
 function Terminal:keys(...) self:tmux("send-keys", "-t", "t", ...) end
 -- tmux takes a semicolon at the end for its own.
